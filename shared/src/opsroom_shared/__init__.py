@@ -1,0 +1,1 @@
+"""What every opsroom server needs and no domain owns."""

@@ -1,1 +1,1 @@
-"""x"""
+"""opsroom: a thin orchestrator that routes an operations request to a specialised agent."""

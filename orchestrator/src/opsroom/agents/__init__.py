@@ -1,0 +1,1 @@
+"""Agents as data, the turn loop, and the typed result."""

@@ -1,0 +1,1 @@
+"""What an agent gets to see: the slice of the state."""

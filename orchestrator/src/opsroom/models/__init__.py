@@ -1,0 +1,1 @@
+"""The fallback chain: rungs, outcomes, deadlines."""

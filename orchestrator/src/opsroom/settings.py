@@ -1,0 +1,138 @@
+"""opsroom.toml and servers.d: found from the working directory upward, with an embedded default for every section."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from opsroom_shared.config import ConfigError, parse_toml
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .agents.definition import Variant
+
+CONFIG_NAME = "opsroom.toml"
+SUITE = ("code_review", "databases", "deployments", "monitoring")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(_Strict):
+    """One tool server: a command for stdio, or a URL for streamable HTTP."""
+
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)
+    url: str | None = Field(default=None, pattern=r"^https?://")
+    token_env: str | None = None
+    """Environment variable that holds the bearer token for `url`."""
+    env: dict[str, str] = Field(default_factory=dict)
+    """Variables set for the child; it inherits only PATH, HOME, the locale and the ones named in `pass_env`."""
+    pass_env: tuple[str, ...] = ()
+    cwd: Path | None = None
+    capabilities: tuple[str, ...] = Field(min_length=1)
+    connect_timeout: float = Field(default=20, gt=0, le=300)
+    call_timeout: float = Field(default=30, gt=0, le=3_600)
+
+    @model_validator(mode="after")
+    def _one_transport(self) -> Self:
+        if (self.command is None) == (self.url is None):
+            raise ValueError("expected either `command` (a list of words) or `url`, and not both")
+        return self
+
+
+class RungSettings(_Strict):
+    """One rung of the fallback chain; the first in the file is asked first. Times are seconds."""
+
+    model: str = Field(min_length=1)
+    prompt: Variant = "full"
+    timeout: float = Field(default=30, gt=0, le=600)
+    first_token: float | None = Field(default=None, gt=0, le=600)
+    max_tokens: int = Field(default=2_048, ge=64, le=16_384)
+    base_url: str | None = Field(default=None, pattern=r"^https?://")
+    api_key_env: str = "ANTHROPIC_API_KEY"
+
+
+DEFAULT_CHAIN = (
+    RungSettings(model="claude-opus-5-5", prompt="full", timeout=30, first_token=10),
+    RungSettings(model="claude-sonnet-5-5", prompt="simplified", timeout=15, first_token=6),
+    RungSettings(model="claude-haiku-5-5", prompt="minimal", timeout=5, first_token=3),
+)
+
+
+class Settings(_Strict):
+    servers: dict[str, ServerSettings] | None = None
+    """None: the suite's own servers on the demo workspace."""
+    chain: tuple[RungSettings, ...] = Field(default=DEFAULT_CHAIN, min_length=1, max_length=6)
+    deadline: float = Field(default=45, gt=0, le=3_600)
+    """Seconds for a whole request; every rung and tool call respects it."""
+
+
+class ServersFile(_Strict):
+    """A file of servers.d: deploying a tool server is dropping one."""
+
+    servers: dict[str, ServerSettings]
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where opsroom runs: the folder of opsroom.toml, or the working directory when there is none."""
+
+    root: Path
+    config: Path | None
+
+    @property
+    def state(self) -> Path:
+        """Where the ledger and the demo data live. It is not created here."""
+        return self.root / ".opsroom"
+
+    @property
+    def drop_in(self) -> Path:
+        return self.root / "servers.d"
+
+    def settings(self) -> Settings:
+        """The configuration as it is now. Raises ConfigError."""
+        return parse_toml(self.config, Settings) if self.config else Settings()
+
+    def servers(self) -> "ServerTable":
+        """Every configured server as it is now. Raises ConfigError for opsroom.toml; a bad file of servers.d is a problem of its own."""
+        configured = self.settings().servers
+        found = dict(self._suite() if configured is None else configured)
+        problems: dict[str, str] = {}
+        for path in sorted(self.drop_in.glob("*.toml")):
+            try:
+                added = parse_toml(path, ServersFile).servers
+            except ConfigError as error:
+                problems[path.stem] = str(error)
+                continue
+            for name in added.keys() & found.keys():
+                problems[name] = f"{path}: servers.{name}: this name is taken; choose another"
+            found |= {name: server for name, server in added.items() if name not in found}
+        return ServerTable(found, problems)
+
+    def _suite(self) -> dict[str, ServerSettings]:
+        return {
+            name: ServerSettings(
+                command=(f"opsroom-{name.replace('_', '-')}", "--demo", "--state", str(self.state / "demo" / name)),
+                capabilities=(name,),
+            )
+            for name in SUITE
+        }
+
+
+@dataclass(frozen=True)
+class ServerTable:
+    servers: dict[str, ServerSettings]
+    problems: dict[str, str]
+    """Name of a server, or stem of a servers.d file → one line on why it is left out."""
+
+
+def find_workspace(start: Path | None = None) -> Workspace:
+    """The workspace of OPSROOM_CONFIG, else of the nearest opsroom.toml from *start* upward, else *start* itself."""
+    start = (start or Path.cwd()).absolute()
+    if named := os.environ.get("OPSROOM_CONFIG"):
+        path = Path(named).absolute()
+        return Workspace(path.parent, path)
+    for folder in (start, *start.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return Workspace(folder, folder / CONFIG_NAME)
+    return Workspace(start, None)

@@ -1,0 +1,1 @@
+"""What tests and demos of opsroom and of its users need: a scripted Anthropic server."""

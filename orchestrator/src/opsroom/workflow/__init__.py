@@ -1,0 +1,1 @@
+"""Runs and their steps: from a request to its answer."""

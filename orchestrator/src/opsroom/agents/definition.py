@@ -36,10 +36,10 @@ class OutputField(_Strict):
 
 
 class OfflineCall(_Strict):
-    """A read-only call to make when no model is available. The first two whose pattern matches the request are made."""
+    """A read-only call to make when no model is available. The first two that match are made, one without a pattern only alone."""
 
     match: Pattern = ""
-    """Empty matches every request. Named groups fill `{group}` in the arguments, `{text}` is the whole request."""
+    """Empty matches every request. `(?P<group>…)` fills `{group}` in the arguments, `{text}` is the whole request."""
     tool: str
     arguments: dict[str, str | int | float | bool] = Field(default_factory=dict)
 

@@ -72,4 +72,4 @@ class Request:
 class Evidence:
     """What earlier stages found without deciding; a later stage adds to it. Scores per agent are in 0..1."""
 
-    scores: dict[str, float] = field(default_factory=dict)
+    scores: dict[str, float] = field(default_factory=dict[str, float])

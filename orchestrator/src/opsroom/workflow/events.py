@@ -1,0 +1,44 @@
+"""What happens during a request, told as it happens to whoever shows progress."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from opsroom.router.decision import Decision
+
+
+@dataclass(frozen=True)
+class Decided:
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class StepStarted:
+    agent: str
+    tools: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelAsked:
+    agent: str
+    model: str
+
+
+@dataclass(frozen=True)
+class ModelAnswered:
+    agent: str
+    model: str
+    outcome: str
+    ms: float
+
+
+@dataclass(frozen=True)
+class ToolCalled:
+    agent: str
+    tool: str
+    ok: bool
+    ms: float
+
+
+Event: TypeAlias = Decided | StepStarted | ModelAsked | ModelAnswered | ToolCalled
+Listener: TypeAlias = Callable[[Event], None]

@@ -1,0 +1,215 @@
+"""How a call to a model can end, what the chain does then, and how an error or an answer is told apart."""
+
+import asyncio
+import json
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, cast
+
+import httpx2
+from opsroom_shared.redact import redact
+from pydantic import ValidationError
+
+if TYPE_CHECKING:
+    from anthropic.types import Message
+
+MAX_DETAIL = 300
+
+
+class Outcome(StrEnum):
+    OK = "ok"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    TIMEOUT = "timeout"
+    TRANSPORT = "transport"
+    MALFORMED = "malformed"
+    TRUNCATED = "truncated"
+    REFUSED = "refused"
+    CONTEXT_EXCEEDED = "context_exceeded"
+    UNKNOWN_MODEL = "unknown_model"
+    CLIENT_BUG = "client_bug"
+    AUTH = "auth"
+    BILLING = "billing"
+    CANCELLED = "cancelled"
+
+
+class Step(StrEnum):
+    """What the chain does after an outcome."""
+
+    ANSWER = "answer"
+    NEXT = "next"
+    """Ask the next rung."""
+    NEXT_KEY = "next_key"
+    """Rungs with the same endpoint and key would fail alike: ask the next rung that has another one, or stop."""
+    STOP = "stop"
+    """Every rung would fail alike, or nobody wants the answer any more."""
+
+
+POLICY = MappingProxyType(
+    {
+        Outcome.OK: Step.ANSWER,
+        Outcome.RATE_LIMITED: Step.NEXT,
+        Outcome.OVERLOADED: Step.NEXT,
+        Outcome.SERVER: Step.NEXT,
+        Outcome.TIMEOUT: Step.NEXT,
+        Outcome.TRANSPORT: Step.NEXT,
+        Outcome.MALFORMED: Step.NEXT,
+        Outcome.TRUNCATED: Step.NEXT,
+        Outcome.REFUSED: Step.NEXT,
+        # the next rung has a smaller prompt, and may have a larger window
+        Outcome.CONTEXT_EXCEEDED: Step.NEXT,
+        Outcome.UNKNOWN_MODEL: Step.NEXT,
+        Outcome.CLIENT_BUG: Step.STOP,
+        Outcome.AUTH: Step.NEXT_KEY,
+        Outcome.BILLING: Step.NEXT_KEY,
+        Outcome.CANCELLED: Step.STOP,
+    }
+)
+"""The one place that says what follows an outcome."""
+
+_BY_TYPE = MappingProxyType(
+    {
+        "rate_limit_error": Outcome.RATE_LIMITED,
+        "overloaded_error": Outcome.OVERLOADED,
+        "api_error": Outcome.SERVER,
+        "timeout_error": Outcome.TIMEOUT,
+        "conflict_error": Outcome.SERVER,
+        "authentication_error": Outcome.AUTH,
+        "permission_error": Outcome.AUTH,
+        "billing_error": Outcome.BILLING,
+        "not_found_error": Outcome.UNKNOWN_MODEL,
+        "request_too_large": Outcome.CONTEXT_EXCEEDED,
+        "invalid_request_error": Outcome.CLIENT_BUG,
+    }
+)
+_BY_STATUS = MappingProxyType(
+    {
+        401: Outcome.AUTH,
+        402: Outcome.BILLING,
+        403: Outcome.AUTH,
+        404: Outcome.UNKNOWN_MODEL,
+        408: Outcome.TIMEOUT,
+        409: Outcome.SERVER,
+        413: Outcome.CONTEXT_EXCEEDED,
+        429: Outcome.RATE_LIMITED,
+        499: Outcome.TRANSPORT,
+        504: Outcome.TIMEOUT,
+        529: Outcome.OVERLOADED,
+    }
+)
+# The API has no type of its own for these two: it sends invalid_request_error, and only the words differ.
+_BY_WORDS = (
+    ("prompt is too long", Outcome.CONTEXT_EXCEEDED),
+    ("exceed context limit", Outcome.CONTEXT_EXCEEDED),
+    ("credit balance is too low", Outcome.BILLING),
+)
+_BY_STOP_REASON = MappingProxyType(
+    {
+        "end_turn": Outcome.OK,
+        "stop_sequence": Outcome.OK,
+        "tool_use": Outcome.OK,
+        "max_tokens": Outcome.TRUNCATED,
+        # asks to be continued, which only tools that run at the provider need; none are offered
+        "pause_turn": Outcome.TRUNCATED,
+        "refusal": Outcome.REFUSED,
+        "model_context_window_exceeded": Outcome.CONTEXT_EXCEEDED,
+    }
+)
+
+
+class Garbled(Exception):
+    """The answer's events or blocks do not fit together."""
+
+
+def classify(error: BaseException) -> tuple[Outcome, str]:
+    """The outcome that *error* stands for, with one short line on it, free of secrets."""
+    if isinstance(error, asyncio.CancelledError):
+        return Outcome.CANCELLED, "cancelled"
+    return _outcome_of_error(error), _brief(error)
+
+
+def retry_after(error: BaseException) -> float | None:
+    """The seconds that the provider asks to wait, from the header in its plain form."""
+    import anthropic
+
+    if not isinstance(error, anthropic.APIStatusError):
+        return None
+    try:
+        seconds = float(error.response.headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None
+
+
+def judge(answer: object) -> tuple[Outcome, str]:
+    """Whether *answer*, as the client returned it, is one: a Message that says why it stopped and holds something."""
+    from anthropic.types import Message
+
+    if not isinstance(answer, Message):
+        return Outcome.MALFORMED, f"the answer is no message but {type(answer).__name__}"
+    # Nothing is validated by the client: `{}` under HTTP 200 is a Message whose fields are None.
+    fields = cast("dict[str, object]", vars(answer))
+    content, usage, reason = fields.get("content"), fields.get("usage"), fields.get("stop_reason")
+    if not isinstance(content, list) or usage is None:
+        return Outcome.MALFORMED, "the message has no content or no usage"
+    if reason is None:
+        return Outcome.TRUNCATED, "the answer ends without a stop reason"
+    outcome = _BY_STOP_REASON.get(str(reason))
+    if outcome is None:
+        return Outcome.MALFORMED, f"unknown stop reason {str(reason)[:40]!r}"
+    if outcome is not Outcome.OK:
+        category = answer.stop_details.category if answer.stop_details else None
+        return outcome, f"stop reason {reason}" + (f" ({category})" if category else "")
+    return _judge_blocks(answer, str(reason))
+
+
+def _judge_blocks(answer: "Message", reason: str) -> tuple[Outcome, str]:
+    calls = [block for block in answer.content if block.type == "tool_use"]
+    if reason == "tool_use" and not calls:
+        return Outcome.MALFORMED, "stop reason tool_use without a tool call"
+    for call in calls:
+        # unvalidated like the rest of the message
+        if not isinstance(cast("object", call.input), dict) or not call.name or not call.id:
+            return Outcome.MALFORMED, "a tool call without id, name or input object"
+    if not calls and not any(block.type == "text" and block.text for block in answer.content):
+        return Outcome.MALFORMED, "an empty answer"
+    return Outcome.OK, ""
+
+
+def _outcome_of_error(error: BaseException) -> Outcome:
+    import anthropic
+
+    match error:
+        case anthropic.APIStatusError():
+            return _outcome_of_status(error.type, error.status_code, error.api_message or "")
+        case anthropic.APITimeoutError() | httpx2.TimeoutException() | TimeoutError():
+            return Outcome.TIMEOUT
+        case anthropic.APIResponseValidationError() | json.JSONDecodeError() | ValidationError() | Garbled():
+            return Outcome.MALFORMED
+        case anthropic.APIConnectionError() | httpx2.HTTPError() | httpx2.InvalidURL():
+            return Outcome.TRANSPORT
+        case _:
+            return Outcome.CLIENT_BUG
+
+
+def _outcome_of_status(kind: str | None, status: int, message: str) -> Outcome:
+    outcome = _BY_TYPE.get(kind or "") or _BY_STATUS.get(status)
+    if outcome is Outcome.CLIENT_BUG or (outcome is None and 400 <= status < 500):
+        words = message.lower()
+        return next((found for part, found in _BY_WORDS if part in words), Outcome.CLIENT_BUG)
+    # Any other status, 200 included: an `error` event comes in a stream that began well.
+    return outcome or Outcome.SERVER
+
+
+def _brief(error: BaseException) -> str:
+    import anthropic
+
+    if isinstance(error, anthropic.APIStatusError):
+        text = f"{error.status_code} {error.type or type(error).__name__}: {error.api_message or error.message}"
+    elif isinstance(error, anthropic.APIConnectionError) and error.__cause__:
+        text = f"{type(error.__cause__).__name__}: {error.__cause__}"
+    else:
+        text = f"{type(error).__name__}: {error}"
+    # a proxy's HTML page can be long; what is cut off here is far beyond what is shown
+    return redact(" ".join(text[:20_000].split()))[:MAX_DETAIL]

@@ -89,6 +89,12 @@ class Workspace:
     def drop_in(self) -> Path:
         return self.root / "servers.d"
 
+    @property
+    def own_agents(self) -> Path | None:
+        """Where a team keeps agents of its own; None when there are none."""
+        folder = self.root / "agents.d"
+        return folder if folder.is_dir() else None
+
     def settings(self) -> Settings:
         """The configuration as it is now. Raises ConfigError."""
         return parse_toml(self.config, Settings) if self.config else Settings()

@@ -25,7 +25,7 @@ class PlannedCall:
 def plan_calls(
     definition: AgentDefinition, text: str, tools: Sequence[CatalogueTool], literals: Mapping[str, str | None]
 ) -> list[PlannedCall]:
-    """The first two calls of *definition* that match *text*, whose tool is connected and read-only, and whose arguments can be filled.
+    """The first two calls of *definition* that match *text*, have a connected read-only tool, and can be filled.
 
     *literals* are found in the text by the router, such as `sql`; a call that wants one that is absent is passed over.
     A call without a pattern is made only when no other fits.

@@ -19,12 +19,6 @@ class StepStarted:
 
 
 @dataclass(frozen=True)
-class ModelAsked:
-    agent: str
-    model: str
-
-
-@dataclass(frozen=True)
 class ModelAnswered:
     agent: str
     model: str
@@ -40,5 +34,5 @@ class ToolCalled:
     ms: float
 
 
-Event: TypeAlias = Decided | StepStarted | ModelAsked | ModelAnswered | ToolCalled
+Event: TypeAlias = Decided | StepStarted | ModelAnswered | ToolCalled
 Listener: TypeAlias = Callable[[Event], None]

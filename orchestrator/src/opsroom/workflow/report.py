@@ -50,6 +50,9 @@ class StepReport(_Frozen):
     tools: tuple[ToolUse, ...] = ()
     output: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
     """The fields that the agent's answer has beside those of every answer, such as the SQL that was run."""
+    answer: str = Field(default="", exclude=True)
+    opening: str | None = Field(default=None, exclude=True)
+    """Why the results stand by themselves, without a model's words."""
     model: str | None = Field(default=None, exclude=True)
     results: tuple[ToolResult, ...] = Field(default=(), exclude=True)
 

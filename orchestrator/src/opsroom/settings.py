@@ -3,15 +3,19 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self, TypeAlias
 
 from opsroom_shared.config import ConfigError, parse_toml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from .agents.definition import Variant
 
 CONFIG_NAME = "opsroom.toml"
 SUITE = ("code_review", "databases", "deployments", "monitoring")
+
+
+ServerName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,40}$")]
+"""It becomes part of a tool's name where two servers have a tool of the same name."""
 
 
 class _Strict(BaseModel):
@@ -26,9 +30,10 @@ class ServerSettings(_Strict):
     token_env: str | None = None
     """Environment variable that holds the bearer token for `url`."""
     env: dict[str, str] = Field(default_factory=dict)
-    """Variables set for the child; it inherits only PATH, HOME, the locale and the ones named in `pass_env`."""
+    """Variables set for the child; it inherits only PATH, HOME, TERM, TMPDIR, the locale, OTEL_* and what `pass_env` names."""
     pass_env: tuple[str, ...] = ()
     cwd: Path | None = None
+    """Where the child runs: the workspace's folder unless set. Relative to that folder, as is a command with a slash in it."""
     capabilities: tuple[str, ...] = Field(min_length=1)
     connect_timeout: float = Field(default=20, gt=0, le=300)
     call_timeout: float = Field(default=30, gt=0, le=3_600)
@@ -38,6 +43,16 @@ class ServerSettings(_Strict):
         if (self.command is None) == (self.url is None):
             raise ValueError("expected either `command` (a list of words) or `url`, and not both")
         return self
+
+    def under(self, root: Path) -> "ServerSettings":
+        """The same with the paths that its command starts from made absolute, from *root*."""
+        if self.command is None:
+            return self
+        program, *arguments = self.command
+        if "/" in program:
+            program = str(root / Path(program).expanduser())
+        cwd = root / (self.cwd or Path()).expanduser()
+        return self.model_copy(update={"command": (program, *arguments), "cwd": cwd})
 
 
 class RungSettings(_Strict):
@@ -60,7 +75,7 @@ DEFAULT_CHAIN = (
 
 
 class Settings(_Strict):
-    servers: dict[str, ServerSettings] | None = None
+    servers: dict[ServerName, ServerSettings] | None = None
     """None: the suite's own servers on the demo workspace."""
     chain: tuple[RungSettings, ...] = Field(default=DEFAULT_CHAIN, min_length=1, max_length=6)
     deadline: float = Field(default=45, gt=0, le=3_600)
@@ -70,7 +85,7 @@ class Settings(_Strict):
 class ServersFile(_Strict):
     """A file of servers.d: deploying a tool server is dropping one."""
 
-    servers: dict[str, ServerSettings]
+    servers: dict[ServerName, ServerSettings]
 
 
 @dataclass(frozen=True)
@@ -104,16 +119,26 @@ class Workspace:
         configured = self.settings().servers
         found = dict(self._suite() if configured is None else configured)
         problems: dict[str, str] = {}
-        for path in sorted(self.drop_in.glob("*.toml")):
+        for path in self._dropped_in():
             try:
                 added = parse_toml(path, ServersFile).servers
-            except ConfigError as error:
-                problems[path.stem] = str(error)
+            except (ConfigError, OSError) as error:  # OSError: it went away while it was read
+                problems[f"servers.d/{path.name}"] = str(error)
                 continue
-            for name in added.keys() & found.keys():
-                problems[name] = f"{path}: servers.{name}: this name is taken; choose another"
+            if taken := sorted(added.keys() & found.keys()):
+                names = ", ".join(f"servers.{name}" for name in taken)
+                problems[f"servers.d/{path.name}"] = f"{path}: {names}: the name is taken; choose another"
             found |= {name: server for name, server in added.items() if name not in found}
-        return ServerTable(found, problems)
+        return ServerTable({name: server.under(self.root) for name, server in found.items()}, problems)
+
+    def fingerprint(self) -> tuple[tuple[str, int, int, int], ...]:
+        """Differs whenever a file that `servers` reads was added, changed or removed. Costs one stat call a file."""
+        paths = [self.config] if self.config else []
+        return tuple(_stamp(path) for path in (*paths, *self._dropped_in()))
+
+    def _dropped_in(self) -> list[Path]:
+        # editors keep their own files beside the one they edit, with a dot in front
+        return sorted(path for path in self.drop_in.glob("*.toml") if not path.name.startswith("."))
 
     def _suite(self) -> dict[str, ServerSettings]:
         return {
@@ -129,7 +154,7 @@ class Workspace:
 class ServerTable:
     servers: dict[str, ServerSettings]
     problems: dict[str, str]
-    """Name of a server, or stem of a servers.d file → one line on why it is left out."""
+    """File of servers.d → one line on what of it is left out, and why."""
 
 
 def find_workspace(start: Path | None = None) -> Workspace:
@@ -142,3 +167,11 @@ def find_workspace(start: Path | None = None) -> Workspace:
         if (folder / CONFIG_NAME).is_file():
             return Workspace(folder, folder / CONFIG_NAME)
     return Workspace(start, None)
+
+
+def _stamp(path: Path) -> tuple[str, int, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (str(path), 0, 0, 0)
+    return (str(path), stat.st_ino, stat.st_mtime_ns, stat.st_size)

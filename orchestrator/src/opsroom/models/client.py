@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from ..agents.definition import Variant
 from ..settings import RungSettings
+from .body_limit import limit_body
 from .credential import Credential, credential_of
 from .outcome import Garbled, Outcome, classify, judge, retry_after
 from .request import ModelRequest
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from anthropic.lib.streaming import AsyncMessageStream, ParsedMessageStreamEvent
     from anthropic.types import Message
 
-MAX_ANSWER = 4_000_000
-"""Characters of one answer; more than any `max_tokens` allows, so only an endpoint gone wild sends them."""
+GRACE = 0.25
+"""Seconds that the end of a response may take after the answer is complete, so that its connection can be used again."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class _Call:
     first_token: float | None = None
     request_id: str | None = None
     tool_input: dict[int, list[str]] = field(default_factory=dict[int, list[str]])
-    size: int = 0
+    complete: bool = False
+    """The answer has come to its end; whatever happens to the connection now does not matter."""
 
     def attempt(self, outcome: Outcome, detail: str = "", *, retry_after: float | None = None) -> Attempt:
         now = asyncio.get_running_loop().time()
@@ -140,9 +142,11 @@ class Clients:
                 on_cancelled(call.attempt(*classify(error)))
             raise
         except TimeoutError:
-            return call.attempt(Outcome.TIMEOUT, _too_late(call))
+            if not call.complete:
+                return call.attempt(Outcome.TIMEOUT, _too_late(call))
         except _sdk_errors() as error:
-            return call.attempt(*classify(error), retry_after=retry_after(error))
+            if not call.complete:
+                return _failed(call, error)
         return call.attempt(*_judge(call))
 
     async def _ask(self, credential: Credential, request: ModelRequest, call: _Call, deadline: float) -> None:
@@ -154,14 +158,18 @@ class Clients:
         async with asyncio.timeout_at(first) as limit, client.messages.stream(**params) as stream:
             call.request_id = stream.request_id
             while (event := await _next_event(stream)) is not None:
+                now = asyncio.get_running_loop().time()
                 _follow(call, stream, event)
                 if call.first_token is None and event.type in {"content_block_delta", "content_block_stop", "message_delta"}:
-                    call.first_token = asyncio.get_running_loop().time()
+                    call.first_token = now
                     limit.reschedule(deadline)
+                elif event.type == "message_stop":
+                    call.complete = True
+                    limit.reschedule(min(deadline, now + GRACE))
 
     def _client(self, credential: Credential) -> "AsyncAnthropic":
         if credential not in self._open:
-            from anthropic import AsyncAnthropic
+            from anthropic import AsyncAnthropic, DefaultAsyncHttpxClient
 
             # With a key and an address given, the client looks for no profile or other credential on the machine.
             self._open[credential] = AsyncAnthropic(
@@ -171,6 +179,7 @@ class Clients:
                 # a retry is the chain's decision; the client's own would obey any retry-after
                 max_retries=0,
                 timeout=None,
+                http_client=DefaultAsyncHttpxClient(timeout=None, event_hooks={"response": [limit_body]}),
             )
         return self._open[credential]
 
@@ -185,8 +194,12 @@ def _sdk_errors() -> tuple[type[Exception], ...]:
     """What a call can raise for a fault of the model, of the way to it, or of the request."""
     import anthropic
 
-    # TypeError and ValueError: what the client says of a request that it cannot write
-    return anthropic.APIError, httpx2.HTTPError, httpx2.InvalidURL, ValidationError, Garbled, TypeError, ValueError
+    answer = (anthropic.APIError, httpx2.HTTPError, ValidationError, Garbled)
+    # a base URL, a proxy setting or a certificate file of the environment that cannot be used
+    way = (httpx2.InvalidURL, OSError, ImportError)
+    # what the client says of a request that it cannot write
+    request = (TypeError, ValueError)
+    return answer + way + request
 
 
 async def _next_event(stream: "AsyncMessageStream[None]") -> "ParsedMessageStreamEvent[None] | None":
@@ -202,14 +215,16 @@ async def _next_event(stream: "AsyncMessageStream[None]") -> "ParsedMessageStrea
 def _follow(call: _Call, stream: "AsyncMessageStream[None]", event: "ParsedMessageStreamEvent[None]") -> None:
     if event.type == "message_start":
         call.snapshot = stream.current_message_snapshot
-    elif event.type == "content_block_delta":
-        if event.delta.type == "input_json_delta":
-            call.tool_input.setdefault(event.index, []).append(event.delta.partial_json)
-            call.size += len(event.delta.partial_json)
-        elif event.delta.type == "text_delta":
-            call.size += len(event.delta.text)
-        if call.size > MAX_ANSWER:
-            raise Garbled(f"the answer has more than {MAX_ANSWER:,} characters")
+    elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+        call.tool_input.setdefault(event.index, []).append(event.delta.partial_json)
+
+
+def _failed(call: _Call, error: BaseException) -> Attempt:
+    import anthropic
+
+    if isinstance(error, anthropic.APIStatusError):
+        call.request_id = error.request_id
+    return call.attempt(*classify(error), retry_after=retry_after(error))
 
 
 def _judge(call: _Call) -> tuple[Outcome, str]:

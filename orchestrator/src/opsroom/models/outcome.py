@@ -187,7 +187,7 @@ def _outcome_of_error(error: BaseException) -> Outcome:
             return Outcome.TIMEOUT
         case anthropic.APIResponseValidationError() | json.JSONDecodeError() | ValidationError() | Garbled():
             return Outcome.MALFORMED
-        case anthropic.APIConnectionError() | httpx2.HTTPError() | httpx2.InvalidURL():
+        case anthropic.APIConnectionError() | httpx2.HTTPError() | httpx2.InvalidURL() | OSError() | ImportError():
             return Outcome.TRANSPORT
         case _:
             return Outcome.CLIENT_BUG
@@ -206,7 +206,9 @@ def _brief(error: BaseException) -> str:
     import anthropic
 
     if isinstance(error, anthropic.APIStatusError):
-        text = f"{error.status_code} {error.type or type(error).__name__}: {error.api_message or error.message}"
+        # an `error` event in a stream has the status that the stream began with
+        status = f"{error.status_code} " if error.status_code >= 400 else ""
+        text = f"{status}{error.type or type(error).__name__}: {error.api_message or error.message}"
     elif isinstance(error, anthropic.APIConnectionError) and error.__cause__:
         text = f"{type(error.__cause__).__name__}: {error.__cause__}"
     else:

@@ -1,0 +1,67 @@
+"""Plays a script: gives the response to one request after the other, and keeps the requests."""
+
+import json
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from .asked import Asked
+from .compose import Response, error_response, respond
+from .replies import AnyReply
+from .script import Script
+
+MAX_KEPT = 2_000
+_MESSAGES, _COUNT = "/v1/messages", "/v1/messages/count_tokens"
+_BODY: TypeAdapter[dict[str, JsonValue]] = TypeAdapter(dict[str, JsonValue])
+Headers: TypeAlias = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A request to the Messages API as it came."""
+
+    headers: Headers = field(repr=False)
+    """By lower-case name; the key is among them."""
+    body: Mapping[str, JsonValue]
+
+    @property
+    def model(self) -> str:
+        return str(self.body.get("model"))
+
+
+class Player:
+    def __init__(self, script: Script) -> None:
+        self._cues = script.cues
+        self._left = [cue.times for cue in script.cues]
+        self._count = 0
+        self.kept: deque[Recorded] = deque(maxlen=MAX_KEPT)
+
+    def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
+        if method != "POST" or path not in {_MESSAGES, _COUNT}:
+            return error_response(404, "not_found_error", f"{method} {path} is not played here")
+        if path == _COUNT:
+            counted = json.dumps({"input_tokens": len(body) // 4}).encode()
+            return Response(parts=(counted,), length=len(counted))
+        try:
+            recorded = Recorded(headers, _BODY.validate_json(body))
+            self.kept.append(recorded)
+            self._count += 1
+            asked = Asked.model_validate(recorded.body)
+            return respond(self._next(asked), asked, self._count)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            return error_response(400, "invalid_request_error", f"{place or 'body'}: {first['msg']}")
+        except ValueError as error:
+            return error_response(400, "invalid_request_error", str(error))
+
+    def _next(self, asked: Asked) -> AnyReply | None:
+        for number, cue in enumerate(self._cues):
+            left = self._left[number]
+            if left != 0 and cue.fits(asked):
+                self._left[number] = None if left is None else left - 1
+                return cue.reply
+        return None

@@ -7,7 +7,7 @@ from ..agents.registry import load_agents
 from ..errors import OpsroomError
 from ..ledger.store import Ledger
 from ..models.client import Clients
-from ..router import build_router
+from ..router.router import build_router
 from ..settings import Workspace
 from ..tools.fleet import Fleet
 from .runner import Runner
@@ -20,7 +20,7 @@ async def open_runner(workspace: Workspace) -> AsyncGenerator[tuple[Runner, str 
     agents = load_agents(workspace.own_agents)
     ledger, trouble = _ledger(workspace)
     async with ledger, Clients() as clients, Fleet(workspace) as fleet:
-        yield Runner(workspace, settings, agents, build_router(agents), fleet, clients, ledger), trouble
+        yield Runner(workspace, settings, agents, build_router(agents, asks_model=False), fleet, clients, ledger), trouble
 
 
 def _ledger(workspace: Workspace) -> tuple[Ledger, str | None]:

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from ..context.slice import Result, Slice
-from ..errors import UsageError
 from ..ledger.records import StepRecord, now
 from ..models.client import Clients
 from ..router.decision import Decision, Kind, Request
@@ -21,7 +20,7 @@ from .step import Step
 if TYPE_CHECKING:
     from ..agents.definition import AgentDefinition
     from ..ledger.store import Ledger
-    from ..router import Router
+    from ..router.router import Router
     from ..settings import Settings, Workspace
     from ..tools.fleet import Fleet
 
@@ -44,7 +43,7 @@ class Runner:
         """Answer *text*. Raises UsageError for an unknown agent or a request that no router takes; nothing is recorded then."""
         begun = time.perf_counter()
         self.fleet.refresh()
-        decision = await self._decide(text, agent)
+        decision = await self.router.route(Request(text, agent=agent), offline=False)
         tell(Decided(decision))
         journal = Journal(run_id=new_run_id(), ledger=self.ledger, tell=tell)
         await journal.write(self.ledger.begin(journal.run_id, text, user, now()))
@@ -73,13 +72,6 @@ class Runner:
             model=model,
             elapsed_ms=round(elapsed, 1),
         )
-
-    async def _decide(self, text: str, agent: str | None) -> Decision:
-        if agent is None:
-            return await self.router.route(Request(text), offline=False)
-        if agent not in self.agents:
-            raise UsageError(f"there is no agent {agent!r}; there are: {', '.join(self.agents)}")
-        return await self.router.route(Request(text, agent=agent), offline=False)
 
     async def _answer(self, text: str, decision: Decision, journal: Journal) -> tuple[Status, str, tuple[StepReport, ...]]:
         match decision.decision:

@@ -13,9 +13,9 @@ from opsroom.tools.outcome import ToolOutcome
 from pydantic import JsonValue
 
 DATABASES = load_agents()["databases"]
-RUNGS = tuple(
-    RungSettings(model=model, prompt=prompt, timeout=5)
-    for model, prompt in (("claude-opus-5-5", "full"), ("claude-haiku-5-5", "minimal"))
+RUNGS = (
+    RungSettings(model="claude-opus-5-5", prompt="full", timeout=5),
+    RungSettings(model="claude-haiku-5-5", prompt="minimal", timeout=5),
 )
 QUERY = ToolCall(name="run_query", input={"sql": "select 1"})
 ANSWER = StructuredReply(values={"status": "done", "answer": "There is one.", "confidence": 0.9})

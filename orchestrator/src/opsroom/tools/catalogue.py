@@ -4,12 +4,12 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 from ..agents.definition import AgentDefinition
-from .words import SHAPES, SYNONYMS, stem, tokens
+from .words import SHAPES, SYNONYMS, Phrase, is_question, stem, tokens
 
 MIN_TOOLS = 3
 TASK_CHARS = 4_000
@@ -17,7 +17,9 @@ TASK_CHARS = 4_000
 
 NAME_WEIGHT: Final = 3.0
 PARAMETER_WEIGHT: Final = 0.5
-SYNONYM_WEIGHT: Final = 0.7
+SYNONYM_WEIGHT: Final = 0.6
+WRITE_IN_QUESTION: Final = 0.5
+"""A question seldom needs a tool that writes."""
 
 
 @dataclass(frozen=True)
@@ -49,25 +51,39 @@ class Subset:
 def subset(definition: AgentDefinition, task_text: str, tools: Iterable[CatalogueTool]) -> Subset:
     """Three to `definition.max_tools` of *tools* for the task, fewer only where there are fewer.
 
-    The same tools in any order give the same subset. A tool that writes is shown only when it is pinned or relevant, except
-    where fewer than three others exist.
+    The same tools in any order give the same subset. A tool that writes is shown when it is pinned or relevant, and the likeliest
+    one when the task does not read as a question; otherwise only where fewer than three others exist.
     """
+    task = task_text[:TASK_CHARS]
     named = qualified(tools)
-    scores = _relevance(task_text, tuple(named.values()))
-    ranked = sorted(named, key=lambda name: (-scores[name_of(named[name])].total, not named[name].read_only, name))
+    documents = {name: _document(tool) for name, tool in named.items()}
+    asked = _relevance(task, documents)
+    usual = _relevance(" ".join((definition.description, *definition.examples)), documents)
+    question = is_question(task)
+
+    def fit(name: str) -> float:
+        return asked[name].total * (WRITE_IN_QUESTION if question and not named[name].read_only else 1)
+
+    ranked = sorted(named, key=lambda name: (-fit(name), -usual[name].total, not named[name].read_only, name))
     why: dict[str, str] = {}
+
+    def add(names: Iterable[str], reason: Callable[[str], str], upto: int) -> None:
+        for name in names:
+            if name not in why and len(why) < upto:
+                why[name] = reason(name)
+
     for pin in definition.pins:
-        name = next((name for name in ranked if named[name].name == pin and name not in why), None)
-        if name and len(why) < definition.max_tools:
-            why[name] = "pinned"
-    for name in ranked:
-        found = scores[name_of(named[name])]
-        if name not in why and found.total > 0 and len(why) < definition.max_tools:
-            why[name] = f"matches {', '.join(found.words)}"
-    for read_only in (True, False):
-        for name in ranked:
-            if name not in why and named[name].read_only is read_only and len(why) < MIN_TOOLS:
-                why[name] = "fills up"
+        add([name for name in ranked if named[name].name == pin][:1], lambda _: "pinned", definition.max_tools)
+    add(
+        [name for name in ranked if asked[name].total > 0],
+        lambda name: f"matches {', '.join(asked[name].words)}",
+        definition.max_tools,
+    )
+    writes = [name for name in ranked if not named[name].read_only]
+    if not question and not why.keys() & set(writes):
+        add(writes[:1], lambda _: "the task may ask for a change", definition.max_tools)
+    add([name for name in ranked if named[name].read_only], lambda _: "often used by this agent", definition.max_tools)
+    add(writes, lambda _: "nothing else is connected", MIN_TOOLS)
     return Subset(tuple(named[name] for name in why), tuple(why), why)
 
 
@@ -109,50 +125,63 @@ def _callable(name: str) -> str:
 class _Match:
     total: float
     words: tuple[str, ...]
-    """The words of the task that counted most."""
+    """What in the task counted most."""
 
 
-def _relevance(task: str, tools: Sequence[CatalogueTool]) -> dict[tuple[str, str], _Match]:
-    """BM25 of the task's words over the tools' names, descriptions and parameters."""
-    asked = _asked(task[:TASK_CHARS])
-    documents = {name_of(tool): _document(tool) for tool in tools}
-    average = sum(sum(words.values()) for words in documents.values()) / max(len(documents), 1)
+@dataclass(frozen=True)
+class _Said:
+    """A word or a form in the task, with what it may mean."""
+
+    origin: str
+    meanings: tuple[tuple[float, Phrase], ...]
+
+
+def _relevance(task: str, documents: Mapping[str, Mapping[str, float]]) -> dict[str, _Match]:
+    """BM25 of what the task says over the tools' names, descriptions and parameters."""
+    said = _said(task)
+    average = math.fsum(math.fsum(words.values()) for words in documents.values()) / max(len(documents), 1)
     spread = Counter(word for words in documents.values() for word in words)
-    return {key: _bm25(asked, words, spread, len(documents), average) for key, words in documents.items()}
+    rarity = {word: math.log(1 + (len(documents) - often + 0.5) / (often + 0.5)) for word, often in spread.items()}
+    return {name: _match(said, _weights(words, rarity, average)) for name, words in documents.items()}
 
 
-def _bm25(
-    asked: Mapping[str, tuple[float, str]], words: Mapping[str, float], spread: Mapping[str, int], count: int, average: float
-) -> _Match:
-    length = sum(words.values())
-    parts: defaultdict[str, float] = defaultdict(float)
-    for word, (weight, said) in asked.items():
-        if often := words.get(word, 0.0):
-            rarity = math.log(1 + (count - spread[word] + 0.5) / (spread[word] + 0.5))
-            parts[said] += weight * rarity * often * 2.2 / (often + 1.2 * (0.4 + 0.6 * length / average))
-    best = sorted(parts, key=lambda said: (-parts[said], said))[:3]
-    return _Match(round(math.fsum(parts.values()), 9), tuple(best))
+def _weights(words: Mapping[str, float], rarity: Mapping[str, float], average: float) -> dict[str, float]:
+    long = math.fsum(words.values()) / average
+    return {word: rarity[word] * often * 2.2 / (often + 1.2 * (0.4 + 0.6 * long)) for word, often in words.items()}
 
 
-def _asked(task: str) -> dict[str, tuple[float, str]]:
-    """Stem → its weight and the word of the task that it comes from."""
-    asked: dict[str, tuple[float, str]] = {}
+def _match(said: Sequence[_Said], weights: Mapping[str, float]) -> _Match:
+    """The best meaning of each thing said counts, once; a phrase means a tool only if the tool has all of it."""
+    counted: dict[str, float] = {}
+    for thing in said:
+        fits = [
+            weight * math.fsum(weights[word] for word in phrase)
+            for weight, phrase in thing.meanings
+            if weights.keys() >= {*phrase}
+        ]
+        if fits:
+            counted[thing.origin] = max(fits)
+    best = sorted(counted, key=lambda origin: (-counted[origin], origin))[:3]
+    return _Match(round(math.fsum(counted.values()), 9), tuple(best))
+
+
+def _said(task: str) -> list[_Said]:
+    words: dict[str, str] = {}
+    for word in tokens(task):
+        words.setdefault(stem(word), word)
     said = [
-        *((word, word) for word in tokens(task)),
-        *((word, f"a {shape}") for shape, form, words in SHAPES if form.search(task) for word in words),
+        _Said(word, ((1.0, (root,)), *((SYNONYM_WEIGHT, phrase) for phrase in SYNONYMS.get(root, ()))))
+        for root, word in words.items()
     ]
-    for word, origin in said:
-        asked.setdefault(stem(word), (1.0, origin))
-    for word, origin in said:
-        for other in SYNONYMS.get(stem(word), ()):
-            asked.setdefault(other, (SYNONYM_WEIGHT, origin))
-    return asked
+    return said + [
+        _Said(f"a {form}", tuple((1.0, phrase) for phrase in meant)) for form, shape, meant in SHAPES if shape.search(task)
+    ]
 
 
 def _document(tool: CatalogueTool) -> dict[str, float]:
     words: defaultdict[str, float] = defaultdict(float)
     for text, weight in ((tool.name, NAME_WEIGHT), (tool.description, 1.0), (_parameters(tool.input_schema), PARAMETER_WEIGHT)):
-        for word in tokens(text):
+        for word in tokens(text, keep_empty=weight == NAME_WEIGHT):
             words[stem(word)] += weight
     return dict(words)
 

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from .outcome import Garbled
 
-MAX_BYTES = 16_000_000
+MAX_BYTES = 8_000_000
 """A stream of 16,384 tokens takes about 3 MB, its framing included."""
 
 

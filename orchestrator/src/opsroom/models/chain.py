@@ -3,8 +3,6 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import Self
 
 from ..settings import RungSettings
 from .client import Attempt, AttemptHook, Clients
@@ -26,26 +24,13 @@ def _nobody_asks(_: Attempt) -> None:
 
 
 class Chain:
-    """The rungs of a configuration with their open clients; closes on exit those that it opened itself."""
+    """The rungs of a configuration, over clients that somebody else closes."""
 
-    def __init__(
-        self, rungs: Sequence[RungSettings], *, clients: Clients | None = None, on_attempt: AttemptHook | None = None
-    ) -> None:
+    def __init__(self, rungs: Sequence[RungSettings], *, clients: Clients, on_attempt: AttemptHook | None = None) -> None:
         self._rungs = tuple(rungs)
-        self._clients = clients or Clients()
-        self._owns_clients = clients is None
+        self._clients = clients
         self._on_attempt: AttemptHook = on_attempt or _nobody_asks
-        self._credentials = tuple(credential_of(rung, self._clients.environ) for rung in self._rungs)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        if self._owns_clients:
-            await self._clients.aclose()
+        self._credentials = tuple(credential_of(rung, clients.environ) for rung in self._rungs)
 
     async def ask(
         self,

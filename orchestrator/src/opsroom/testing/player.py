@@ -1,6 +1,7 @@
 """Plays a script: gives the response to one request after the other, and keeps the requests."""
 
 import json
+import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,7 +38,19 @@ class Player:
         self._cues = script.cues
         self._left = [cue.times for cue in script.cues]
         self._count = 0
-        self.kept: deque[Recorded] = deque(maxlen=MAX_KEPT)
+        self._kept: deque[Recorded] = deque(maxlen=MAX_KEPT)
+        # the answers are given in the server's thread, the requests are read in the test's
+        self._arrived = threading.Condition()
+
+    @property
+    def kept(self) -> tuple[Recorded, ...]:
+        with self._arrived:
+            return tuple(self._kept)
+
+    def wait_for(self, count: int, seconds: float) -> bool:
+        """Wait until *count* requests have come. Returns whether they have."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: self._count >= count, seconds)
 
     def answer(self, method: str, path: str, headers: Headers, body: bytes) -> Response:
         if method != "POST" or path not in {_MESSAGES, _COUNT}:
@@ -47,8 +60,10 @@ class Player:
             return Response(parts=(counted,), length=len(counted))
         try:
             recorded = Recorded(headers, _BODY.validate_json(body))
-            self.kept.append(recorded)
-            self._count += 1
+            with self._arrived:
+                self._kept.append(recorded)
+                self._count += 1
+                self._arrived.notify_all()
             asked = Asked.model_validate(recorded.body)
             return respond(self._next(asked), asked, self._count)
         except ValidationError as error:

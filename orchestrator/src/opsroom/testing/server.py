@@ -47,7 +47,12 @@ class ScriptedAnthropic:
     @property
     def requests(self) -> tuple[Recorded, ...]:
         """The requests to the Messages API so far, oldest first; of very many the last ones."""
-        return tuple(self._player.kept.copy())
+        return self._player.kept
+
+    def wait_for_requests(self, count: int = 1, seconds: float = 10) -> None:
+        """Block until *count* requests have come; from a coroutine through `asyncio.to_thread`. Raises TimeoutError."""
+        if not self._player.wait_for(count, seconds):
+            raise TimeoutError(f"fewer than {count} requests came within {seconds:g} s")
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -1,1 +1,1 @@
-"""x"""
+"""An MCP server that reads relational databases safely."""

@@ -1,0 +1,212 @@
+"""What the tools return: structured for programs, and as a table or a few lines for the reader who pays per token."""
+
+from typing import Literal
+
+from opsroom_shared.tools import Answer
+from pydantic import BaseModel, Field
+from typing_extensions import override
+
+from .cells import Cell, to_csv
+
+RelationKind = Literal["table", "view", "virtual table"]
+RowsAre = Literal["counted", "estimated"]
+
+
+class DatabaseStatus(BaseModel):
+    """One configured database, and whether it answers."""
+
+    name: str
+    dialect: str
+    version: str | None = None
+    read_only: bool
+    reachable: bool
+    problem: str | None = None
+    tables: int | None = None
+    size_bytes: int | None = None
+
+
+class DatabaseList(Answer):
+    databases: list[DatabaseStatus]
+
+    @override
+    def text(self) -> str:
+        header = ("name", "dialect", "version", "access", "tables", "bytes", "problem")
+        return to_csv(
+            header,
+            [
+                (d.name, d.dialect, d.version, "read-only" if d.read_only else "writable", d.tables, d.size_bytes, d.problem)
+                for d in self.databases
+            ],
+        )
+
+
+class Match(BaseModel):
+    """A table or view that was found."""
+
+    name: str
+    kind: RelationKind
+    rows: int | None = None
+    rows_are: RowsAre | None = None
+    size_bytes: int | None = Field(None, description="With indexes.")
+    matched: str = Field("", description="Columns and indexes that matched, or all columns where the name did.")
+
+
+class Matches(Answer):
+    database: str
+    relations: list[Match]
+    truncated: bool = False
+    hint: str | None = None
+
+    @override
+    def text(self) -> str:
+        if not self.relations:
+            return self.hint or "Nothing matches."
+        # what is the same for all rows is left out; a table listing is the longest answer of most sessions
+        header = ["name", "kind", "rows", "rows_are", "bytes"]
+        rows: list[list[Cell]] = [[m.name, m.kind, m.rows, m.rows_are, m.size_bytes] for m in self.relations]
+        if any(match.matched for match in self.relations):
+            header.append("matched")
+            rows = [[*row, match.matched] for row, match in zip(rows, self.relations, strict=True)]
+        return _with_hint(to_csv(header, rows), self.hint)
+
+
+class Column(BaseModel):
+    name: str
+    type: str
+
+
+class QueryPage(Answer):
+    """Rows of a query, or the next page of them."""
+
+    columns: list[Column]
+    rows: list[list[Cell]]
+    row_count: int
+    truncated: bool = False
+    next_cursor: str | None = None
+    hint: str | None = None
+
+    @override
+    def text(self) -> str:
+        if not self.columns:
+            return "The statement returned no columns."
+        table = to_csv([column.name for column in self.columns], self.rows)
+        if not self.truncated:
+            return _with_hint(table if self.rows else f"{table}\n(no rows)", self.hint)
+        cursor = f" Next page: cursor={self.next_cursor}" if self.next_cursor else ""
+        return f"{table}\n(truncated after {self.row_count} rows.{cursor}{' ' + self.hint if self.hint else ''})"
+
+
+class ColumnDescription(BaseModel):
+    name: str
+    type: str
+    nullable: bool
+    default: str | None = None
+    primary_key: int | None = Field(None, description="Position in the primary key, from 1.")
+    generated: bool = False
+
+
+class IndexDescription(BaseModel):
+    name: str
+    columns: list[str]
+    unique: bool = False
+    partial: bool = False
+
+
+class ForeignKey(BaseModel):
+    columns: list[str]
+    table: str
+    to_columns: list[str]
+    on_delete: str | None = None
+
+
+class Reference(BaseModel):
+    """A foreign key of another table that points here."""
+
+    table: str
+    columns: list[str]
+    to_columns: list[str]
+
+
+class TableDescription(Answer):
+    name: str
+    kind: RelationKind
+    rows: int | None = None
+    rows_are: RowsAre | None = None
+    size_bytes: int | None = None
+    columns: list[ColumnDescription]
+    indexes: list[IndexDescription] = Field(default_factory=list[IndexDescription])
+    foreign_keys: list[ForeignKey] = Field(default_factory=list[ForeignKey])
+    referenced_by: list[Reference] = Field(default_factory=list[Reference])
+    definition: str | None = Field(None, description="The SQL of a view or virtual table.")
+    sample: list[list[Cell]] | None = Field(None, description="Rows, with the columns in the order above.")
+
+    @override
+    def text(self) -> str:
+        size = f", {self.rows:,} rows ({self.rows_are})" if self.rows is not None else ""
+        size += f", {self.size_bytes:,} bytes" if self.size_bytes is not None else ""
+        lines = [f"{self.kind} {self.name}{size}"]
+        header = ("column", "type", "null", "default", "key")
+        lines.append(
+            to_csv(
+                header,
+                [
+                    (c.name, c.type, "yes" if c.nullable else "no", c.default, f"pk{c.primary_key}" if c.primary_key else None)
+                    for c in self.columns
+                ],
+            )
+        )
+        for index in self.indexes:
+            marks = (" unique" if index.unique else "") + (" partial" if index.partial else "")
+            lines.append(f"index {index.name} ({', '.join(index.columns)}){marks}")
+        for key in self.foreign_keys:
+            rule = f" on delete {key.on_delete}" if key.on_delete else ""
+            lines.append(f"foreign key ({', '.join(key.columns)}) -> {key.table} ({', '.join(key.to_columns)}){rule}")
+        lines += [f"referenced by {r.table} ({', '.join(r.columns)})" for r in self.referenced_by]
+        if self.definition:
+            lines.append(f"definition: {self.definition}")
+        if self.sample is not None:
+            lines.append("sample:\n" + to_csv([column.name for column in self.columns], self.sample))
+        return "\n".join(lines)
+
+
+class PlanStep(BaseModel):
+    depth: int
+    operation: str
+    note: str | None = None
+    costly: bool = False
+
+
+class IndexAdvice(BaseModel):
+    statement: str
+    checked: bool = Field(description="Whether the engine chose this index in a trial on a copy of the schema.")
+    effect: str
+
+
+class Explanation(Answer):
+    steps: list[PlanStep]
+    advice: list[IndexAdvice] = Field(default_factory=list[IndexAdvice])
+    notes: list[str] = Field(default_factory=list[str])
+    rows: int | None = Field(default=None, description="Rows that the query returned, with analyze.")
+    elapsed_ms: float | None = Field(default=None, description="Time that the query took, with analyze.")
+
+    @override
+    def text(self) -> str:
+        lines = [
+            f"{'  ' * step.depth}{'-> ' if step.depth else ''}{step.operation}"
+            f"{f' ({step.note})' if step.note else ''}{'  <-- costly' if step.costly else ''}"
+            for step in self.steps
+        ]
+        if self.elapsed_ms is not None:
+            lines.append(
+                f"Ran in {self.elapsed_ms:g} ms, {self.rows:,} rows."
+                if self.rows is not None
+                else f"Ran for {self.elapsed_ms:g} ms."
+            )
+        lines += [
+            f"{'Checked' if advice.checked else 'Worth trying'}: {advice.statement}; {advice.effect}" for advice in self.advice
+        ]
+        return "\n".join([*lines, *self.notes])
+
+
+def _with_hint(text: str, hint: str | None) -> str:
+    return f"{text}\n({hint})" if hint else text

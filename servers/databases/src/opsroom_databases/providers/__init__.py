@@ -1,0 +1,79 @@
+"""The engines behind the tools: one narrow Protocol, one module per engine."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..cells import Cell
+from ..models import Column, DatabaseStatus, Explanation, RelationKind, RowsAre, TableDescription
+from ..settings import DatabasesSettings
+from ..sources import Source
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A table or view with what a search looks at."""
+
+    name: str
+    kind: RelationKind
+    columns: tuple[Column, ...] = ()
+    indexes: tuple[str, ...] = ()
+    """Each as `name (columns)`."""
+    rows: int | None = None
+    rows_are: RowsAre | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a query's result, in order."""
+
+    columns: list[Column]
+    rows: list[list[Cell]]
+    more: bool
+    state: str
+    """Differs after the database has changed; empty where the engine cannot tell."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How much of a table's rows a description shows."""
+
+    rows: int = 0
+    cell: int = field(default=200)
+
+
+class Database(Protocol):
+    """One database. Every method is bounded in time, memory and what it returns, and raises a ToolFailure."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dialect(self) -> str: ...
+
+    async def status(self) -> DatabaseStatus:
+        """Whether it answers. A database that does not is an answer too, never a failure."""
+        ...
+
+    async def relations(self) -> list[Relation]:
+        """Every table and view, with sizes."""
+        ...
+
+    async def describe(self, relation: str, sampling: Sampling) -> TableDescription: ...
+
+    async def query(self, sql: str, *, limit: int, skip: int) -> Rows:
+        """Up to *limit* rows of the read-only statement *sql*, after the first *skip*."""
+        ...
+
+    async def explain(self, sql: str, *, analyze: bool) -> Explanation: ...
+
+    async def aclose(self) -> None:
+        """Stops what still runs, and lets go of everything."""
+        ...
+
+
+def open_database(name: str, source: Source, settings: DatabasesSettings) -> Database:
+    """The provider for *source*. Nothing is connected or started before the first call of a method."""
+    from .sqlite import SqliteDatabase
+
+    return SqliteDatabase(name, source, settings)

@@ -1,0 +1,158 @@
+"""SQLite: every statement runs in a guarded child process, on a connection of its own."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from opsroom_shared.errors import InvalidInput, ToolFailure
+
+from ..dialects.sqlite import RULES
+from ..index_advice import aliases, candidates
+from ..models import Column, DatabaseStatus, Explanation, IndexAdvice, TableDescription
+from ..plans import gain, plan_rows, scanned, steps
+from ..settings import DatabasesSettings
+from ..sources import Source, file_problem
+from ..sql_safety import Statement, check
+from . import Relation, Rows, Sampling, sqlite_worker
+from .sqlite_catalog import Catalog, Size
+from .sqlite_file import GuardedFile, cell, quoted, shown
+
+_ALL = 1 << 60
+_WORTH_AN_INDEX = 1_000
+_REHEARSAL = "opsroom_rehearsal"
+
+_VERSION = "SELECT sqlite_version()"
+_COUNT = """
+    SELECT count(*) FROM pragma_table_list
+    WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"""
+
+
+class SqliteDatabase:
+    """A database file. It is opened for reading only, anew for each call, so that each call sees what is committed."""
+
+    def __init__(self, name: str, source: Source, settings: DatabasesSettings) -> None:
+        self.name = name
+        self.dialect = source.dialect
+        self._settings = settings
+        self._file = GuardedFile(name, source, settings)
+        self._catalog = Catalog(self._file)
+
+    async def aclose(self) -> None:
+        await self._file.aclose()
+
+    async def status(self) -> DatabaseStatus:
+        status = DatabaseStatus(name=self.name, dialect=self.dialect, read_only=True, reachable=False)
+        try:
+            path = await self._file.path()
+            if problem := file_problem(path):
+                return status.model_copy(update={"problem": problem})
+            version, tables = await self._file.rows((_VERSION, ()), (_COUNT, ()))
+        except ToolFailure as failure:
+            return status.model_copy(update={"problem": str(failure)})
+        size = None
+        with suppress(OSError):  # it was there when it was read
+            size = path.stat().st_size
+        return status.model_copy(update={"reachable": True, "version": version[0][0], "tables": tables[0][0], "size_bytes": size})
+
+    async def relations(self) -> list[Relation]:
+        return await self._catalog.relations()
+
+    async def describe(self, relation: str, sampling: Sampling) -> TableDescription:
+        return await self._catalog.describe(relation, sampling)
+
+    async def query(self, sql: str, *, limit: int, skip: int) -> Rows:
+        statement = check(sql, RULES)
+        state = _state(await self._file.path())
+        read = sqlite_worker.Read(
+            sql=statement.sql,
+            parameters=[],
+            skip=skip,
+            rows=limit,
+            bytes=self._settings.max_bytes,
+            cell=self._settings.max_cell,
+        )
+        page = await self._file.read(read, statement)
+        return Rows(
+            columns=[
+                Column(name=shown(name), type=_type(row[index] for row in page["rows"]))
+                for index, name in enumerate(page["columns"])
+            ],
+            rows=[[cell(value, self._settings.max_cell) for value in row] for row in page["rows"]],
+            more=page["more"],
+            state=state,
+        )
+
+    async def explain(self, sql: str, *, analyze: bool) -> Explanation:
+        statement = check(sql, RULES)
+        if statement.query is None:
+            raise InvalidInput("Only a query has a plan.")
+        read = sqlite_worker.Read(
+            sql=f"EXPLAIN QUERY PLAN {statement.query_sql}", parameters=[], skip=0, rows=500, bytes=100_000, cell=500
+        )
+        rows = plan_rows((await self._file.read(read, statement))["rows"])
+        sizes = await self._catalog.sizes()
+        called = {alias: sizes.get(table.lower(), Size()).rows for alias, table in aliases(statement.query).items()}
+        counts = {alias: count for alias, count in called.items() if count is not None}
+        explanation = Explanation(steps=steps(rows, counts))
+        large = [name for name in scanned(rows) if counts.get(name.lower(), 0) >= _WORTH_AN_INDEX]
+        explanation.advice = await self._advice(statement, large, {name: size.rows for name, size in sizes.items() if size.rows})
+        if any(step.costly for step in explanation.steps) and not explanation.advice:
+            explanation.notes.append("No index was found that the engine would use instead.")
+        if analyze:
+            run = await self._file.read(
+                sqlite_worker.Read(sql=statement.query_sql, parameters=[], skip=_ALL, rows=0, bytes=1_000, cell=100), statement
+            )
+            explanation.rows, explanation.elapsed_ms = run["seen"], run["milliseconds"]
+        return explanation
+
+    async def _advice(self, statement: Statement, scans: Sequence[str], rows: dict[str, int]) -> list[IndexAdvice]:
+        """Indexes that the engine would use, tried in an empty copy of the schema: the database itself is not touched."""
+        if statement.query is None or not scans:
+            return []
+        called = aliases(statement.query)
+        tables = dict.fromkeys(called[name.lower()] for name in scans if name.lower() in called)
+        columns = {table: [column.name for column in await self._catalog.columns(table)] for table in tables}
+        tried = candidates(statement.query, scans, columns)
+        if not tried:
+            return []
+        before, *after = await self._file.rehearse(
+            statement, [_create(_REHEARSAL, candidate.table, candidate.columns) for candidate in tried], rows
+        )
+        found: dict[str, IndexAdvice] = {}
+        for candidate, plan in zip(tried, after, strict=True):
+            effect = gain(plan_rows(before or ()), plan_rows(plan), _REHEARSAL) if plan else None
+            if effect and candidate.table not in found:
+                name = "_".join([candidate.table, *candidate.columns, "idx"])
+                found[candidate.table] = IndexAdvice(
+                    statement=_create(name, candidate.table, candidate.columns), checked=True, effect=effect
+                )
+        return list(found.values())
+
+
+def _create(name: str, table: str, columns: Iterable[str]) -> str:
+    return f"CREATE INDEX {_plain(name)} ON {_plain(table)} ({', '.join(map(_plain, columns))})"
+
+
+def _plain(name: str) -> str:
+    return name if name.isidentifier() and name.isascii() and name == name.lower() else quoted(name)
+
+
+def _type(values: Iterable[sqlite_worker.Sent]) -> str:
+    """The storage classes on the page, as SQLite's typeof() names them. A result's columns have no other type in SQLite."""
+    found: dict[str, None] = {}
+    for value in values:
+        if isinstance(value, list):
+            found[str(value[0])] = None
+        elif value is not None:
+            found["text" if isinstance(value, str) else "real" if isinstance(value, float) else "integer"] = None
+    return "|".join(found) or "null"
+
+
+def _state(path: Path) -> str:
+    """What changes with every commit, in the file or beside it."""
+    parts: list[str] = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        with suppress(OSError):
+            stat = file.stat()
+            parts.append(f"{stat.st_ino}.{stat.st_mtime_ns}.{stat.st_size}")
+    return "/".join(parts)

@@ -1,0 +1,90 @@
+"""The settings of the databases server: which databases, and how much one answer may cost."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from opsroom_shared.settings import ServerSettings
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+from typing_extensions import override
+
+from .sources import parse_url
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
+
+
+class DatabaseSettings(BaseModel):
+    """One database."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr = Field(description="Where it is: sqlite:////absolute/path, sqlite:///relative/path, or a path.")
+
+    @field_validator("url")
+    @classmethod
+    def _readable(cls, value: SecretStr) -> SecretStr:
+        parse_url(value.get_secret_value())
+        return value
+
+
+class DatabasesSettings(ServerSettings):
+    """The settings of DESIGN 3.1, the databases, and the limits of one call."""
+
+    model_config = SettingsConfigDict(env_prefix="OPSROOM_DATABASES_", env_nested_delimiter="__")
+    name: ClassVar[str] = "databases"
+
+    databases: dict[str, DatabaseSettings] = Field(default_factory=dict, description="The databases by name.")
+    query_seconds: float = Field(8, gt=0, le=300, description="Time after which a query is stopped.")
+    max_rows: int = Field(500, ge=1, le=10_000, description="Most rows in one page, whatever `limit` asks for.")
+    max_bytes: int = Field(24_000, ge=1_000, le=1_000_000, description="About how large the rows of one page may be.")
+    max_cell: int = Field(1_000, ge=20, le=100_000, description="Characters after which a value is cut.")
+    concurrency: int = Field(4, ge=1, le=64, description="Queries that run side by side on one database; more wait.")
+    memory_mib: int = Field(1_024, ge=128, le=65_536, description="Memory that one query may take.")
+
+    @field_validator("databases")
+    @classmethod
+    def _names(cls, value: dict[str, DatabaseSettings]) -> dict[str, DatabaseSettings]:
+        for name in value:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name for a database: letters, digits, _ . - and at most 64 of them")
+        return value
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        dest="databases",
+        metavar="NAME=URL",
+        action=_AddDatabase,
+        help="a database to serve; repeatable. Without NAME= the file's name is taken",
+    )
+
+
+class _AddDatabase(argparse.Action):
+    """Collects NAME=URL into the `databases` setting."""
+
+    @override
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        name, url = split_flag(str(values))
+        databases: dict[str, dict[str, str]] = getattr(namespace, self.dest, {})
+        if name in databases:
+            raise argparse.ArgumentError(self, f"two databases are named {name}; write NAME=URL with another name")
+        setattr(namespace, self.dest, {**databases, name: {"url": url}})
+
+
+def split_flag(value: str) -> tuple[str, str]:
+    """`shop=sqlite:///shop.db` as name and URL. A name that is left out is the file's, or `main`."""
+    name, equals, url = value.partition("=")
+    if equals and _NAME.fullmatch(name):
+        return name, url
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(value.partition("?")[0]).stem)
+    return (stem if _NAME.fullmatch(stem) else "main"), value

@@ -1,0 +1,155 @@
+"""The tools: plain functions over the registry; nothing in here knows an engine."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable
+from typing import Annotated, TypeVar
+
+from fastmcp import Context
+from fastmcp.dependencies import CurrentContext, Depends
+from opsroom_shared.errors import InvalidInput
+from opsroom_shared.tools import Tool, lifespan_value
+from pydantic import Field
+
+from .models import DatabaseList, Explanation, Matches, QueryPage, TableDescription
+from .registry import Registry
+
+T = TypeVar("T")
+
+_PROGRESS_AFTER_SECONDS = 1.5
+_MAX_SQL = 100_000
+_MAX_SKIP = 1_000_000
+
+
+def _registry(context: Context = CurrentContext()) -> Registry:
+    return lifespan_value(context, Registry)
+
+
+Sql = Annotated[str, Field(description="One read-only statement in the database's dialect.", min_length=1, max_length=_MAX_SQL)]
+DatabaseName = Annotated[
+    str | None, Field(description="From list_databases; may be left out where there is only one.", max_length=64)
+]
+
+
+async def list_databases(registry: Registry = Depends(_registry)) -> DatabaseList:
+    """List the configured databases: dialect, version, size, and whether each answers."""
+    states = await asyncio.gather(*(database.status() for database in registry.all()))
+    return DatabaseList(databases=states)
+
+
+async def search_schema(
+    query: Annotated[str, Field(description="Words, or a glob such as order*; * lists all, biggest first.", max_length=200)],
+    database: DatabaseName = None,
+    *,
+    registry: Registry = Depends(_registry),
+    context: Context = CurrentContext(),
+) -> Matches:
+    """Find tables and views by name, column or index, with row counts and sizes in bytes. The best match comes first."""
+    from .search import find
+
+    opened = registry.get(database)
+    relations, hint = find(await _with_progress(opened.relations(), context, "reading the schema"), query)
+    return Matches(database=opened.name, relations=relations, truncated=hint is not None and bool(relations), hint=hint)
+
+
+async def describe_table(
+    table: Annotated[str, Field(description="A table or view, as search_schema names it.", min_length=1, max_length=200)],
+    database: DatabaseName = None,
+    sample_rows: Annotated[int, Field(description="How many rows to show.", ge=0, le=20)] = 0,
+    *,
+    registry: Registry = Depends(_registry),
+    context: Context = CurrentContext(),
+) -> TableDescription:
+    """Describe a table or view: columns, keys, indexes, foreign keys in both directions, row count, and rows on request."""
+    from .providers import Sampling
+
+    described = registry.get(database).describe(table, Sampling(rows=sample_rows))
+    return await _with_progress(described, context, "reading the table")
+
+
+async def run_query(
+    sql: Sql,
+    database: DatabaseName = None,
+    limit: Annotated[int, Field(description="Most rows to return.", ge=1, le=10_000)] = 100,
+    cursor: Annotated[
+        str | None, Field(description="next_cursor of the page before, with the same sql.", max_length=4_096)
+    ] = None,
+    *,
+    registry: Registry = Depends(_registry),
+    context: Context = CurrentContext(),
+) -> QueryPage:
+    """Run one read-only statement and return its rows as CSV.
+
+    Rows, bytes, cells and time are limited; a truncated answer has a cursor for the next page.
+    """
+    opened = registry.get(database)
+    question = f"{opened.name}\0{hashlib.sha256(sql.encode('utf-8', 'surrogatepass')).hexdigest()}"
+    skip, state = _position(registry, question, cursor)
+    limit = min(limit, registry.settings.max_rows)
+    page = await _with_progress(opened.query(sql, limit=limit, skip=skip), context, "running the query")
+    following = skip + len(page.rows)
+    hints: list[str] = []
+    if state is not None and state != page.state:
+        hints.append("The database has changed since the page before: rows may be missing or appear twice.")
+    next_cursor = None
+    if page.more and following <= _MAX_SKIP:
+        next_cursor = registry.cursors.encode(question, [following, page.state])
+        hints.append("Or narrow it: name fewer columns, add WHERE, or aggregate.")
+    elif page.more:
+        hints.append("There are more rows than can be paged through; add WHERE with a key range, or aggregate.")
+    return QueryPage(
+        columns=page.columns,
+        rows=page.rows,
+        row_count=len(page.rows),
+        truncated=page.more,
+        next_cursor=next_cursor,
+        hint=" ".join(hints) or None,
+    )
+
+
+async def explain_query(
+    sql: Sql,
+    database: DatabaseName = None,
+    *,
+    analyze: Annotated[bool, Field(description="Also run it, within the limits, and report rows and time.")] = False,
+    registry: Registry = Depends(_registry),
+    context: Context = CurrentContext(),
+) -> Explanation:
+    """Show how the engine would run a query, with the costly steps marked, and advise indexes that it was checked to use."""
+    return await _with_progress(registry.get(database).explain(sql, analyze=analyze), context, "explaining the query")
+
+
+READ_TOOLS = (
+    Tool(list_databases),
+    Tool(search_schema),
+    Tool(describe_table),
+    Tool(run_query),
+    Tool(explain_query),
+)
+
+
+def _position(registry: Registry, question: str, cursor: str | None) -> tuple[int, str | None]:
+    """How many rows to pass over, and the state in which they were counted. It is ours: the cursor is signed."""
+    if cursor is None:
+        return 0, None
+    position = registry.cursors.decode(question, cursor)
+    match position:
+        case [int(skip), str(state)]:
+            return skip, state
+        case _:
+            raise InvalidInput("The cursor is not one of this tool's. Repeat the call without it.")
+
+
+async def _with_progress(work: Awaitable[T], context: Context, doing: str) -> T:
+    """Awaits *work*, and says once a second that it is still going when it takes long."""
+    task = asyncio.ensure_future(work)
+    try:
+        waited, pause = 0.0, _PROGRESS_AFTER_SECONDS
+        while not (await asyncio.wait({task}, timeout=pause))[0]:
+            waited, pause = waited + pause, 1.0
+            await context.report_progress(waited, message=doing)
+        return task.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})

@@ -115,7 +115,10 @@ class Workspace:
         return parse_toml(self.config, Settings) if self.config else Settings()
 
     def servers(self) -> "ServerTable":
-        """Every configured server as it is now. Raises ConfigError for opsroom.toml; a bad file of servers.d is a problem of its own."""
+        """Every configured server as it is now; a bad file of servers.d is a problem of its own.
+
+        Raises ConfigError for opsroom.toml.
+        """
         configured = self.settings().servers
         found = dict(self._suite() if configured is None else configured)
         problems: dict[str, str] = {}

@@ -12,8 +12,9 @@ from pydantic import JsonValue
 
 from ..settings import ServerSettings, Workspace
 from .catalogue import CatalogueTool
-from .connection import Connection, Pace, Progress, ServerState
+from .connection import Connection, Progress
 from .outcome import ToolOutcome, unanswered
+from .state import Pace, ServerState
 
 KNOWN_DOWN_WAIT = 1.0
 """Seconds that a request gives a server whose last attempt failed; it goes on trying in the background."""
@@ -44,7 +45,8 @@ class Fleet:
     async def __aenter__(self) -> Self:
         """Raises ConfigError when opsroom.toml cannot be used."""
         self._seen = self._workspace.fingerprint()
-        self._adopt(self._workspace.servers().servers, self._workspace.servers().problems)
+        table = self._workspace.servers()
+        self._adopt(table.servers, table.problems)
         return self
 
     async def __aexit__(
@@ -71,11 +73,14 @@ class Fleet:
         self._adopt(table.servers, table.problems)
 
     async def tools_for(self, capabilities: Collection[str], *, wait: float) -> Offer:
-        """The tools of the servers with one of *capabilities* that are up within *wait* seconds, in the order of the configuration."""
+        """The tools of the servers with one of *capabilities* that are up within *wait* seconds.
+
+        They come in the order of the configuration. Of two servers that have a tool of the same name, both are there.
+        """
         chosen = [one for one in self._connections.values() if set(one.settings.capabilities) & set(capabilities)]
         await asyncio.gather(*(self._ready(connection, wait) for connection in chosen))
-        up = [connection for connection in chosen if connection.state.status == "up"]
-        down = {one.name: one.state.last_error or "it is still starting" for one in chosen if one not in up}
+        up = [connection for connection in chosen if connection.up]
+        down = {one.name: one.state.last_error or "it is still starting" for one in chosen if not one.up}
         return Offer(tuple(tool for connection in up for tool in connection.listing.tools), down)
 
     async def call(
@@ -101,13 +106,14 @@ class Fleet:
         return [*states, *(self._problem(name, text) for name, text in self._problems.items())]
 
     async def _ready(self, connection: Connection, wait: float) -> None:
-        if await connection.settle(min(wait, KNOWN_DOWN_WAIT) if connection.failed else wait):
+        if await connection.settle(min(wait, KNOWN_DOWN_WAIT) if connection.known_down else wait):
             await connection.keep_fresh(min(wait, REFRESH_WAIT))
 
     async def _verify(self, connection: Connection, wait: float) -> None:
-        was_up = connection.state.status == "up"
-        if await connection.settle(wait) and was_up:
-            await connection.refresh(wait)
+        if connection.up:
+            await connection.refresh(wait)  # an HTTP server that went away while idle has told nobody
+        if not connection.up:
+            await connection.settle(wait)
 
     def _adopt(self, servers: Mapping[str, ServerSettings], problems: Mapping[str, str]) -> None:
         kept: dict[str, Connection] = {}

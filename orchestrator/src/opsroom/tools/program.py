@@ -26,10 +26,12 @@ class Launch:
 
 def launch(name: str, settings: ServerSettings, environ: Mapping[str, str] = os.environ) -> Launch:
     """How to start the server *name*. Raises ServerUnavailable with one line on what is missing and the fix."""
-    command = settings.command or ()
+    if settings.command is None:
+        raise ServerUnavailable(f"servers.{name} has no command")
+    program, *arguments = settings.command
     if settings.cwd is not None and not settings.cwd.is_dir():
         raise ServerUnavailable(f"{settings.cwd} is not a folder; correct servers.{name}.cwd")
-    return Launch(_program(name, command[0], environ), command[1:], environment(settings, environ), settings.cwd)
+    return Launch(_program(name, program, environ), tuple(arguments), environment(settings, environ), settings.cwd)
 
 
 def environment(settings: ServerSettings, environ: Mapping[str, str]) -> dict[str, str]:

@@ -4,7 +4,7 @@ The full meta-schema check costs 9 ms a tool; this one looks at what a model API
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from pydantic import JsonValue
@@ -38,35 +38,34 @@ def _fault(schema: JsonValue, path: str, depth: int) -> str | None:
 
 
 def _keyword_fault(schema: Mapping[str, JsonValue], where: str) -> str | None:
+    return next((f"{where}: {fault}" for fault in _keyword_faults(schema) if fault), None)
+
+
+def _keyword_faults(schema: Mapping[str, JsonValue]) -> Iterator[str | None]:
     kind = schema.get("type", "object")
     kinds = kind if isinstance(kind, list) else [kind]
-    if not kinds or not all(isinstance(one, str) and one in _TYPES for one in kinds):
-        return f"{where} has no known type"
+    yield None if kinds and all(isinstance(one, str) and one in _TYPES for one in kinds) else "type is not one of JSON Schema's"
     for key in _SCHEMA_MAPS:
-        if not isinstance(schema.get(key, {}), dict):
-            return f"{where}: {key} must be an object"
+        yield None if isinstance(schema.get(key, {}), dict) else f"{key} must be an object"
     for key in _SCHEMA_LISTS:
-        if key in schema and not (isinstance(schema[key], list) and schema[key]):
-            return f"{where}: {key} must be a list with something in it"
+        yield None if key not in schema or (isinstance(schema[key], list) and schema[key]) else f"{key} must be a filled list"
     for key in _TEXTS:
-        if not isinstance(schema.get(key, ""), str):
-            return f"{where}: {key} must be text"
+        yield None if isinstance(schema.get(key, ""), str) else f"{key} must be text"
     required = schema.get("required", [])
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        return f"{where}: required must be a list of names"
-    if "enum" in schema and not isinstance(schema["enum"], list):
-        return f"{where}: enum must be a list"
-    return _pattern_fault(schema.get("pattern", ""), where)
+    names = isinstance(required, list) and all(isinstance(name, str) for name in required)
+    yield None if names else "required must be a list of names"
+    yield None if isinstance(schema.get("enum", []), list) else "enum must be a list"
+    yield _pattern_fault(schema.get("pattern", ""))
 
 
-def _pattern_fault(pattern: JsonValue, where: str) -> str | None:
+def _pattern_fault(pattern: JsonValue) -> str | None:
     if not isinstance(pattern, str):
-        return f"{where}: pattern must be text"
+        return "pattern must be text"
     try:
         re.compile(pattern)
     except re.error:
         # the two dialects of regular expressions differ in \p and \u{…}, which only one side knows
-        return None if re.search(r"\\[pPu]", pattern) else f"{where}: pattern is not a regular expression"
+        return None if re.search(r"\\[pPu]", pattern) else "pattern is not a regular expression"
     return None
 
 

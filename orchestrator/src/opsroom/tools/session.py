@@ -1,8 +1,9 @@
-"""The MCP session as this client wants it: one malformed tool does not make a server's whole listing unreadable."""
+"""The MCP session as this client wants it, and what the two transports have in common."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Unpack, cast
+from typing import TYPE_CHECKING, cast
 
+from fastmcp.client.transports import ClientTransport
 from mcp import ClientSession
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
@@ -16,6 +17,40 @@ if TYPE_CHECKING:
     from mcp.client._transport import TransportStreams
     from mcp.shared.dispatcher import CallOptions
 
+MAX_MESSAGE = 8 * 1024 * 1024
+TOO_LARGE = f"the answer is larger than {MAX_MESSAGE // 1024 // 1024} MiB"
+
+
+class ServerTransport(ClientTransport):
+    """Carries one session to one server, and knows more about its end than the session does."""
+
+    def __init__(self) -> None:
+        self.malformed: list[str] = []
+        """Tools of the last listing that were left out, and why."""
+        self.ended = False
+        """The server has ended the connection for good."""
+
+    @property
+    def diagnosis(self) -> str | None:
+        """Why it ended or does not answer, in one line with what to do; None when nothing is known."""
+        return None
+
+    @property
+    def refused_token(self) -> bool:
+        return False
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether trying again changes nothing until a person does something."""
+        return False
+
+    def opened(self) -> None:
+        """The session is up: what went wrong on the way to it no longer counts."""
+
+    def open_session(self, streams: "TransportStreams", kwargs: "SessionKwargs") -> ClientSession:
+        # the server is not asked for its log messages: they would turn every answer over HTTP into an event stream
+        return ClientSession(dispatcher=Sifter(streams, self.malformed), **(kwargs | {"log_level": None}))
+
 
 class Sifter(JSONRPCDispatcher[TransportContext]):
     """Takes malformed tools out of `tools/list` answers, which the session would reject as a whole, and names them."""
@@ -28,12 +63,12 @@ class Sifter(JSONRPCDispatcher[TransportContext]):
     async def send_raw_request(
         self,
         method: str,
-        params: "Mapping[str, object] | None",
+        params: Mapping[str, object] | None,
         opts: "CallOptions | None" = None,
         *,
         _related_request_id: str | int | None = None,
     ) -> dict[str, object]:
-        answer = await super().send_raw_request(method, params, opts, _related_request_id=_related_request_id)
+        answer: dict[str, object] = await super().send_raw_request(method, params, opts, _related_request_id=_related_request_id)
         if method == "tools/list" and isinstance(answer.get("tools"), list):
             tools = cast("list[object]", answer["tools"])
             answer["tools"] = [tool for tool in tools if self._sound(tool)]
@@ -44,15 +79,10 @@ class Sifter(JSONRPCDispatcher[TransportContext]):
         try:
             parsed = Tool.model_validate(tool, by_name=False)
         except ValidationError as error:
-            fault = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
-            self._malformed.append(f"{clean(str(name), 60)!r} is malformed at {clean(fault, 100) or 'its root'}")
+            place = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
+            self._malformed.append(f"{clean(str(name), 60)} is malformed at {clean(place, 100) or 'its root'}")
             return False
         if parsed.input_schema.get("type") != "object":
-            self._malformed.append(f'{clean(str(name), 60)!r} is malformed: the "type" of its input schema must be "object"')
+            self._malformed.append(f'{clean(str(name), 60)} is malformed: the "type" of its input schema must be "object"')
             return False
         return True
-
-
-def open_session(streams: "TransportStreams", malformed: list[str], kwargs: "SessionKwargs") -> ClientSession:
-    """A session over *streams*. The server is not asked for its log messages: they would turn every answer into a stream."""
-    return ClientSession(dispatcher=Sifter(streams, malformed), **(kwargs | {"log_level": None}))

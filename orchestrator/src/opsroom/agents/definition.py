@@ -21,9 +21,11 @@ class Routing(_Strict):
     commands: tuple[str, ...] = ()
     """Slash commands beside the agent's own name: `sql` makes `/sql …` this agent's."""
     literals: tuple[Pattern, ...] = ()
-    """Forms that only this agent's requests have: D123, owner/repo#12, a SQL statement, a PromQL expression."""
+    """Forms that only this agent's requests have: D123, owner/repo#12. `{sql}` and `{promql}` stand for a statement of that language."""
+    terms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Named lists of words: `{task}` in a phrase stands for any word of `task`."""
     phrases: tuple[str, ...] = ()
-    """Strong phrases: any of them makes it a request for this agent, unless another agent has one too."""
+    """Strong phrases: any of them makes it a request for this agent, unless another agent has one too. `router.phrases` has the notation."""
     words: dict[str, float] = Field(default_factory=dict)
     """Vocabulary with weights, for the keyword score."""
 
@@ -46,7 +48,10 @@ class OfflineCall(_Strict):
     @field_validator("match")
     @classmethod
     def _compiles(cls, value: str) -> str:
-        re.compile(value, re.IGNORECASE)
+        try:
+            re.compile(value, re.IGNORECASE)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"not a regular expression: {error}") from None
         return value
 
 

@@ -69,6 +69,8 @@ def load_prompt(agent: str, variant: Variant, version: int | None = None, *, ext
 
 def prompt_versions(agent: str, *, extra: Path | None = None) -> dict[int, Path]:
     """The files of *agent*'s prompt by version, oldest first."""
+    if not re.fullmatch(r"\w+", agent):  # it becomes a folder's name
+        return {}
     folders = [SHIPPED / agent, *([extra / "prompts" / agent] if extra else [])]
     paths = {
         int(path.stem): path for folder in folders for path in folder.glob("*.md") if re.fullmatch(r"[1-9]\d{0,3}", path.stem)
@@ -132,6 +134,8 @@ def _sections(path: Path, body: str) -> dict[Variant, str]:
     for variant, text in re.findall(r"^# (\w+)[ \t]*\n(.*?)(?=^# |\Z)", body, re.DOTALL | re.MULTILINE):
         if variant not in VARIANTS:
             raise ConfigError(f"{path}: # {variant}: expected the sections {', '.join(VARIANTS)}")
+        if variant in sections:
+            raise ConfigError(f"{path}: # {variant}: stands twice")
         sections[variant] = text.strip()
     for variant in VARIANTS:
         if not sections.get(variant):

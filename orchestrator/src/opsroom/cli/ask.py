@@ -72,11 +72,12 @@ def show(report: "Report") -> None:
         if step.opening:
             terminal.print_text(f"{step.opening}; this is what the tools say.")
         for result in step.results:
+            terminal.print_text(f"\n{result.title}", style="bold")
             table = terminal.rows_of(result.structured)
             if table is None:
-                terminal.print_text(f"{result.title}\n{result.text}")
+                terminal.print_text(result.text)
             else:
-                terminal.print_table(*table, title=result.title)
+                terminal.print_table(*table)
     if not report.steps:
         terminal.print_markdown(report.answer)
     terminal.print_text(_footer(report), style="dim")

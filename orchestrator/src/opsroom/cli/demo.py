@@ -15,9 +15,9 @@ REQUESTS = (
     "which tables are biggest?",
     "describe the orders table",
     "select status, count(*) as orders from orders group by status order by orders desc",
-    '/databases run_query sql="select name, price from products order by price desc" limit=3',
-    "explain select * from support_tickets where customer_email = 'ada@example.com'",
-    "what do we store about refunds?",
+    '/databases run_query sql="select name, price_cents / 100.0 as price from products order by price desc" limit=3',
+    "explain select * from orders where customer_id = 42",
+    "show the schema of support_tickets",
     "ship it",
     "write me a poem about the sea",
 )

@@ -37,13 +37,13 @@ def print_json(value: BaseModel | JsonValue | Sequence[BaseModel]) -> None:
     sys.stdout.write(text + "\n")
 
 
-def print_table(columns: Cells, rows: Iterable[Cells], *, title: str | None = None) -> None:
+def print_table(columns: Cells, rows: Iterable[Cells]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     out = console()
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD if out.is_terminal else box.SIMPLE, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD if out.is_terminal else box.SIMPLE, pad_edge=False)
     for name in columns:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
@@ -69,19 +69,19 @@ def print_markdown(text: str) -> None:
 
 
 def rows_of(structured: Mapping[str, JsonValue] | None) -> tuple[list[str], list[list[str]]] | None:
-    """The table in a tool's structured result: `columns` and `rows`, else its first list of objects. None when it has none."""
+    """The table in a tool's structured result: `columns` and `rows`, else its only list of objects. None when it is not one table."""
     if structured is None:
         return None
     columns, rows = structured.get("columns"), structured.get("rows")
     if isinstance(columns, list) and isinstance(rows, list):
         names = [str(column.get("name", "")) if isinstance(column, dict) else str(column) for column in columns]
         return names, [[_cell(value) for value in row] for row in rows[:_MAX_ROWS] if isinstance(row, list)]
-    for value in structured.values():
-        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-            items = cast("list[dict[str, JsonValue]]", value)
-            shown = [key for key in items[0] if any(item.get(key) not in (None, "", []) for item in items)]
-            return shown, [[_cell(item.get(key)) for key in shown] for item in items[:_MAX_ROWS]]
-    return None
+    lists = [value for value in structured.values() if isinstance(value, list) and value]
+    items = [item for item in lists[0] if isinstance(item, dict)] if len(lists) == 1 else []
+    if not items or len(items) != len(lists[0]):
+        return None
+    shown = [key for key in items[0] if any(item.get(key) not in (None, "", []) for item in items)]
+    return shown, [[_cell(item.get(key)) for key in shown] for item in items[:_MAX_ROWS]]
 
 
 def _cell(value: JsonValue) -> str:

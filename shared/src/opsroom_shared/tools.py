@@ -12,21 +12,31 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 from fastmcp import FastMCP
 from fastmcp.exceptions import NotFoundError, ToolError, ValidationError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
-from fastmcp.tools import ToolResult
+from fastmcp.tools import FunctionTool, ToolResult
+from fastmcp.utilities.exceptions import is_timeout_error
+from mcp import MCPError
 from mcp.types import CallToolRequestParams, ToolAnnotations
 from pydantic import BaseModel
 from pydantic import ValidationError as ArgumentErrors
+from pydantic_core import ErrorDetails as ArgumentError
+from pydantic_core import to_json
 from typing_extensions import override
 
-from .errors import Code, ToolFailure
+from .errors import Code, NotPermitted, TooLarge, ToolFailure
+from .outside import clean
 from .redact import redact
 
 if TYPE_CHECKING:
     from fastmcp.server.lifespan import Lifespan
+    from mcp.types import Tool as WireTool
 
 log = logging.getLogger(__name__)
 
+MAX_ANSWER = 900_000
+"""Bytes of an answer. Clients refuse an event of more than 1 MiB, and what they then show does not say why."""
+
 _MAX_ARGUMENT_PROBLEMS = 5
+_MAX_NAME = 60
 
 
 class Answer(BaseModel):
@@ -52,6 +62,10 @@ class Tool:
     open_world: bool = False
 
     @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
     def annotations(self) -> ToolAnnotations:
         return ToolAnnotations(
             read_only_hint=self.read_only,
@@ -67,26 +81,43 @@ def create_server(
     distribution: str,
     instructions: str,
     tools: Iterable[Tool],
+    allow_writes: bool = True,
     lifespan: "Lifespan | None" = None,
     middleware: Sequence[Middleware] = (),
 ) -> FastMCP:
-    """A FastMCP server with *tools* registered. *distribution* names the wheel whose version it reports."""
+    """A FastMCP server with *tools* registered. *distribution* names the wheel whose version it reports.
+
+    Without *allow_writes* the tools that are not read-only do not exist; a call of one says how a person allows it.
+    """
+    tools = tuple(tools)
+    withheld = frozenset(tool.name for tool in tools if not (tool.read_only or allow_writes))
     mcp = FastMCP(
         name,
         version=version(distribution),
         instructions=instructions,
         lifespan=lifespan,
         mask_error_details=True,
-        middleware=[ErrorDetails(), *middleware],
+        middleware=[ErrorDetails(withheld), *middleware],
     )
     for tool in tools:
-        # mcp.tool builds the schemas from the wrapped function's own signature
-        mcp.tool(
-            _readable(tool.function),
-            description=inspect.cleandoc(tool.function.__doc__ or ""),
-            annotations=tool.annotations,
-        )
+        if tool.name not in withheld:
+            mcp.add_tool(
+                _ListedTool.from_function(
+                    _readable(tool.function),
+                    name=tool.name,
+                    description=inspect.cleandoc(tool.function.__doc__ or ""),
+                    annotations=tool.annotations,
+                )
+            )
     return mcp
+
+
+class _ListedTool(FunctionTool):
+    """A tool whose listing leaves out fastmcp's own `_meta`: every request of every client would pay for it."""
+
+    @override
+    def to_mcp_tool(self, **overrides: object) -> "WireTool":
+        return super().to_mcp_tool(**{"_meta": self.meta, **overrides})
 
 
 def _readable(function: ToolFunction) -> ToolFunction:
@@ -95,15 +126,24 @@ def _readable(function: ToolFunction) -> ToolFunction:
     @functools.wraps(function)
     async def call(*args: object, **kwargs: object) -> BaseModel:
         answer = await function(*args, **kwargs)
-        if isinstance(answer, Answer):
-            return ToolResult(content=answer.text(), structured_content=answer.model_dump(mode="json"))
-        return answer
+        if not isinstance(answer, Answer):
+            return answer
+        text, structured = answer.text(), answer.model_dump(mode="json")
+        size = len(text.encode()) + len(to_json(structured))
+        if size > MAX_ANSWER:
+            raise TooLarge(f"The answer would have {size:,} bytes; at most {MAX_ANSWER:,} can be sent. Ask for less at a time.")
+        return ToolResult(content=text, structured_content=structured)
 
+    call.__doc__ = None  # fastmcp would parse it for a description that it is given anyway, at 0.1 s of every start
     return call
 
 
 class ErrorDetails(Middleware):
     """Turns every failure into an error result with words for the reader and `code` and `retryable` for programs."""
+
+    def __init__(self, withheld: frozenset[str] = frozenset()) -> None:
+        """*withheld* are the write tools that this server has, and does not offer."""
+        self._withheld = withheld
 
     @override
     async def on_call_tool(
@@ -111,47 +151,74 @@ class ErrorDetails(Middleware):
         context: MiddlewareContext[CallToolRequestParams],
         call_next: CallNext[CallToolRequestParams, ToolResult],
     ) -> ToolResult:
+        name = context.message.name
         try:
             return await call_next(context)
         except ToolFailure as failure:
-            return error_result(redact(str(failure)), failure.code, retryable=failure.retryable)
-        except (ValidationError, ArgumentErrors) as error:
-            return error_result(_argument_problems(context.message.name, error), "invalid_input")
+            return _failed(name, failure)
+        except ValidationError as error:
+            return error_result(await _argument_problems(context, error), "invalid_input")
         except NotFoundError:
-            return error_result(f"There is no tool {context.message.name!r} here. tools/list names them.", "not_found")
-        except ToolError as masked:
-            return _masked(context.message.name, masked)
+            if name in self._withheld:
+                return _failed(
+                    name, NotPermitted(f"{name} changes things; a person allows that by starting with --allow-writes.")
+                )
+            return error_result(f"There is no tool {clean(name, _MAX_NAME)!r} here. tools/list names them.", "not_found")
+        except MCPError:
+            raise  # the protocol's own, such as a capability that the client did not declare
+        except Exception as error:  # noqa: BLE001 - whatever escapes a tool must not reach the caller unmasked
+            return _masked(name, error)
 
 
 def error_result(text: str, code: Code, *, retryable: bool = False) -> ToolResult:
     return ToolResult(content=text, structured_content={"code": code, "retryable": retryable}, is_error=True)
 
 
-def _masked(tool: str, error: ToolError) -> ToolResult:
+def _failed(tool: str, failure: ToolFailure) -> ToolResult:
+    log.info("%s: %s: %s", tool, failure.code, failure, exc_info=failure.__cause__)
+    return error_result(redact(str(failure)), failure.code, retryable=failure.retryable)
+
+
+def _masked(tool: str, error: Exception) -> ToolResult:
+    cause = error.__cause__ if isinstance(error, ToolError) and error.__cause__ else error
     identity = secrets.token_hex(4)
-    log.error("defect %s in tool %s", identity, tool, exc_info=error.__cause__ or error)
+    log.error("defect %s in tool %s", identity, tool, exc_info=cause)
+    if isinstance(cause, TimeoutError) or is_timeout_error(cause):
+        return error_result(f"{tool} did not get an answer in time (id {identity}). Try again later.", "timeout", retryable=True)
     return error_result(
         f"{tool} failed inside the server (id {identity}). The server's log has the cause under this id.", "unavailable"
     )
 
 
-def _argument_problems(tool: str, error: ValidationError | ArgumentErrors) -> str:
+async def _argument_problems(context: MiddlewareContext[CallToolRequestParams], error: ValidationError) -> str:
     """What is wrong with the arguments, without echoing their values: a value may be a secret or an instruction."""
-    cause = error if isinstance(error, ArgumentErrors) else error.__cause__
+    tool, cause = context.message.name, error.__cause__
     if not isinstance(cause, ArgumentErrors):
         return f"The arguments of {tool} are not valid. Its input schema says what they must be."
-    problems = [_problem(tool, item["type"], item["loc"], item["msg"]) for item in cause.errors(include_input=False)]
-    more = len(problems) - _MAX_ARGUMENT_PROBLEMS
-    return "; ".join(problems[:_MAX_ARGUMENT_PROBLEMS]) + (f"; and {more} more" if more > 0 else "") + "."
+    details = cause.errors(include_input=False, include_url=False)
+    problems = [_problem(tool, detail) for detail in details[:_MAX_ARGUMENT_PROBLEMS]]
+    if len(details) > _MAX_ARGUMENT_PROBLEMS:
+        problems.append(f"and {len(details) - _MAX_ARGUMENT_PROBLEMS} more")
+    words = "; ".join(problems) + "."
+    if any(detail["type"] == "unexpected_keyword_argument" for detail in details):
+        words += f" Its parameters: {', '.join(await _parameters(context)) or 'none'}."
+    return words
 
 
-def _problem(tool: str, kind: str, location: tuple[int | str, ...], message: str) -> str:
-    name = ".".join(str(part) for part in location) or "arguments"
-    if kind in ("unexpected_keyword_argument", "extra_forbidden"):
+async def _parameters(context: MiddlewareContext[CallToolRequestParams]) -> list[str]:
+    server = context.fastmcp_context.fastmcp if context.fastmcp_context else None
+    tool = await server.get_tool(context.message.name) if server else None
+    return list(cast("dict[str, object]", tool.parameters.get("properties", {}))) if tool else []
+
+
+def _problem(tool: str, detail: ArgumentError) -> str:
+    name = clean(".".join(str(part) for part in detail["loc"]) or "arguments", _MAX_NAME)
+    if detail["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"{tool} has no parameter {name!r}"
-    if kind in ("missing_argument", "missing"):
+    if detail["type"] in ("missing_argument", "missing"):
         return f"{tool} needs the parameter {name!r}"
-    return f"{name}: {message[:1].lower()}{message[1:]}"
+    message = detail["msg"].removeprefix("Value error, ")
+    return f"{name}: {redact(message[:1].lower() + message[1:])}"
 
 
 def lifespan_value(context: object, kind: type[T]) -> T:

@@ -14,6 +14,8 @@ from .words import SHAPES, SYNONYMS, Phrase, is_question, stem, tokens
 MIN_TOOLS = 3
 TASK_CHARS = 4_000
 """The part of a task that is read: a pasted log does not say what to do."""
+TOOL_CHARS = 4_000
+"""The part of a tool's description, and of its parameters, that counts: a server's long text does not make it relevant."""
 
 NAME_WEIGHT: Final = 3.0
 PARAMETER_WEIGHT: Final = 0.5
@@ -94,7 +96,7 @@ def qualified(tools: Iterable[CatalogueTool]) -> dict[str, CatalogueTool]:
     """
     distinct: dict[tuple[str, str], CatalogueTool] = {}
     for tool in sorted(tools, key=_order):
-        distinct.setdefault(name_of(tool), tool)
+        distinct.setdefault(_key(tool), tool)
     taken = Counter(_callable(tool.name) for tool in distinct.values())
     named: dict[str, CatalogueTool] = {}
     for tool in distinct.values():
@@ -108,7 +110,7 @@ def qualified(tools: Iterable[CatalogueTool]) -> dict[str, CatalogueTool]:
     return named
 
 
-def name_of(tool: CatalogueTool) -> tuple[str, str]:
+def _key(tool: CatalogueTool) -> tuple[str, str]:
     return (tool.server, tool.name)
 
 
@@ -146,7 +148,7 @@ def _relevance(task: str, documents: Mapping[str, Mapping[str, float]]) -> dict[
 
 
 def _weights(words: Mapping[str, float], rarity: Mapping[str, float], average: float) -> dict[str, float]:
-    long = math.fsum(words.values()) / average
+    long = math.fsum(words.values()) / (average or 1)
     return {word: rarity[word] * often * 2.2 / (often + 1.2 * (0.4 + 0.6 * long)) for word, often in words.items()}
 
 
@@ -181,7 +183,7 @@ def _said(task: str) -> list[_Said]:
 def _document(tool: CatalogueTool) -> dict[str, float]:
     words: defaultdict[str, float] = defaultdict(float)
     for text, weight in ((tool.name, NAME_WEIGHT), (tool.description, 1.0), (_parameters(tool.input_schema), PARAMETER_WEIGHT)):
-        for word in tokens(text, keep_empty=weight == NAME_WEIGHT):
+        for word in tokens(text[:TOOL_CHARS], keep_empty=weight == NAME_WEIGHT):
             words[stem(word)] += weight
     return dict(words)
 
@@ -195,6 +197,7 @@ def _parameters(schema: Mapping[str, object]) -> str:
         texts.append(name)
         if isinstance(part, Mapping):
             described = cast("Mapping[str, object]", part)
+            choices = described.get("enum")
             texts.append(str(described.get("description", "")))
-            texts.extend(str(choice) for choice in cast("Iterable[object]", described.get("enum") or ()))
+            texts.extend(map(str, cast("list[object]", choices) if isinstance(choices, list) else ()))
     return " ".join(texts)

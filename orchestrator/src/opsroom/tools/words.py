@@ -1,6 +1,7 @@
 """The words of the field: stems, what people say for what tools call things, and forms that speak for themselves."""
 
 import re
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 _EMPTY_WORDS: Final = """
@@ -25,6 +26,7 @@ def tokens(text: str, *, keep_empty: bool = False) -> list[str]:
     return [word for word in words if len(word) > 1 and (keep_empty or word not in _STOP) and not word.isdigit()]
 
 
+@lru_cache(maxsize=4_096)
 def stem(word: str) -> str:
     """A light stem: deploys, deployed and deployment are one, and no real word is needed."""
     for ending, instead in _ENDINGS:

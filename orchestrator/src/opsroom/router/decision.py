@@ -61,7 +61,7 @@ class Decision(BaseModel):
 
 @dataclass(frozen=True)
 class Request:
-    """What a stage sees. `agent` is the one the person insists on; `last_agent` the conversation's last, a prior and not a lock."""
+    """What a stage sees. `agent` is the one the person insists on; `last_agent` the conversation's last: a prior, not a lock."""
 
     text: str
     agent: str | None = None

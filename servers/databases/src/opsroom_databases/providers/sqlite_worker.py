@@ -73,7 +73,8 @@ class Answer(TypedDict, total=False):
     plans: list[list[PlanRow] | None]
     failure: Failure
     message: str
-    read: int
+    last: bool
+    """The process ends after this answer, and another has to take its place."""
 
 
 _LENGTH = struct.Struct(">I")
@@ -89,8 +90,8 @@ _LIMITS = (
     (sqlite3.SQLITE_LIMIT_ATTACHED, 0),
     (sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE),
     (sqlite3.SQLITE_LIMIT_SQL_LENGTH, 1_000_000),
-    (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 500),
-    (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 200),
+    (sqlite3.SQLITE_LIMIT_EXPR_DEPTH, 1_000),
+    (sqlite3.SQLITE_LIMIT_COMPOUND_SELECT, 500),
     (sqlite3.SQLITE_LIMIT_VDBE_OP, 5_000_000),
     (sqlite3.SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 5_000),
     (sqlite3.SQLITE_LIMIT_WORKER_THREADS, 0),
@@ -158,8 +159,8 @@ def main() -> None:
     while (request := cast("Request | None", _receive())) is not None:
         answer = _answer(request, guard)
         _send(answer)
-        if answer.get("failure") in ("memory", "defect"):
-            return  # memory may be torn; the owner starts a fresh process
+        if answer.get("last"):
+            return
 
 
 def _receive() -> object:
@@ -191,13 +192,13 @@ def _answer(request: Request, guard: Guard) -> Answer:
             if rehearsal := request["rehearsal"]:
                 answer["plans"] = _rehearse(connection, rehearsal, guard, deadline)
     except Exception as error:  # noqa: BLE001 - every failure is an answer; only the owner can tell whose fault it was
-        return _failure(error, guard, len(pages), time.monotonic() >= deadline)
+        return _failure(error, guard, late=time.monotonic() >= deadline)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
     return answer
 
 
-def _failure(error: Exception, guard: Guard, read: int, late: bool) -> Answer:  # noqa: FBT001 - private, one caller
+def _failure(error: Exception, guard: Guard, *, late: bool) -> Answer:
     message = str(error)[:2_000]
     kind: Failure = "sql"
     if isinstance(error, MemoryError):
@@ -214,7 +215,8 @@ def _failure(error: Exception, guard: Guard, read: int, late: bool) -> Answer:  
         kind = "busy"
     elif message in _FILE_PROBLEMS:
         kind = "file"
-    return Answer(failure=kind, message=message, read=read)
+    # after running out of memory nothing is certain, and memory that was once taken is not given back
+    return Answer(failure=kind, message=message, last=kind in ("memory", "defect"))
 
 
 def _connect(request: Request, guard: Guard, deadline: float) -> sqlite3.Connection:
@@ -230,7 +232,7 @@ def _connect(request: Request, guard: Guard, deadline: float) -> sqlite3.Connect
         connection.text_factory = _text
         for limit, value in _LIMITS:
             connection.setlimit(limit, value)
-        for pragma in ("query_only = ON", "temp_store = MEMORY", "trusted_schema = OFF", "cell_size_check = ON"):
+        for pragma in ("query_only = ON", "temp_store = MEMORY", "cell_size_check = ON"):
             connection.execute(f"PRAGMA {pragma}")
         connection.set_progress_handler(_late(deadline), _STEPS_BETWEEN_CHECKS)
         _connect_virtual_tables(connection, guard.built_in_tables(" ".join(read["sql"] for read in request["reads"])))

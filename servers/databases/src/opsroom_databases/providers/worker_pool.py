@@ -74,7 +74,7 @@ class WorkerPool:
     async def run(self, request: Message, seconds: float) -> Message:
         """The answer to *request*. Raises TimedOut, Unavailable when all workers are busy for too long, WorkerEnded.
 
-        Whatever ends the wait early, cancellation included, ends the worker and so the query.
+        Whatever ends the wait early, cancellation included, ends the worker and so the query. An answer with `last` does too.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -83,16 +83,16 @@ class WorkerPool:
             raise Unavailable(f"{self._size} queries are running already, and none ended within {seconds:g} s.") from None
         try:
             worker = await self._take()
-            answered = False
+            reusable = False
             try:
                 async with asyncio.timeout(seconds + _SPARE_SECONDS):
                     await worker.send(request)
                     answer = await worker.receive()
-                answered = True
+                reusable = not answer.get("last")
             except TimeoutError:
                 raise TimedOut(f"The query was stopped after {seconds:g} s.") from None
             finally:
-                if answered:
+                if reusable:
                     self._idle.append(worker)
                 else:
                     worker.kill()

@@ -1,0 +1,75 @@
+"""The tests' own attacks and honest queries, judged by what is left of a real file and by the refusal."""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, closing
+from pathlib import Path
+
+import pytest
+from fastmcp import Client
+from fastmcp.client.transports import FastMCPTransport
+from mcp.types import TextContent
+from pydantic import BaseModel
+
+DATA = Path(__file__).with_name("data")
+LARGEST_ANSWER = 1 << 20
+
+Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
+
+
+class Attack(BaseModel):
+    sql: str
+    must: str
+    why: str
+
+
+class Honest(BaseModel):
+    sql: str
+
+
+def lines(name: str) -> list[str]:
+    return (DATA / name).read_text(encoding="utf-8").splitlines()
+
+
+ATTACKS = [Attack.model_validate_json(line) for line in lines("attacks.jsonl")]
+HONEST = [Honest.model_validate_json(line) for line in lines("honest.jsonl")]
+
+
+def observed(file: Path) -> dict[str, str]:
+    """Everything that a look from outside can see: the files beside the database, its bytes, its locks."""
+    seen = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(file.parent.iterdir())}
+    with closing(sqlite3.connect(file, timeout=0, isolation_level=None)) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        writer.execute("ROLLBACK")
+    return seen
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.why for attack in ATTACKS])
+async def test_attack_leaves_no_trace(connect: Connect, clinic: Path, attack: Attack) -> None:
+    """An attack changes nothing and makes no file; what must be refused is refused, what costs is bounded."""
+    before = observed(clinic)
+    sql = attack.sql.replace("@FOLDER@", str(clinic.parent))
+    async with connect(query_seconds=1, memory_mib=256) as client:
+        result = await client.call_tool("run_query", {"sql": sql}, raise_on_error=False, timeout=30)
+        alive = await client.call_tool("run_query", {"sql": "SELECT 1"})
+
+    assert observed(clinic) == before
+    assert result.is_error or attack.must == "bounded"
+    assert len(json.dumps(result.structured_content)) < LARGEST_ANSWER
+    assert sum(len(part.text) for part in result.content if isinstance(part, TextContent)) < LARGEST_ANSWER
+    assert not alive.is_error
+
+
+@pytest.mark.parametrize("honest", HONEST, ids=[honest.sql[:60] for honest in HONEST])
+async def test_honest_query_is_answered(connect: Connect, clinic: Path, honest: Honest) -> None:
+    """A read that the engine itself runs is answered, with as many columns as the engine gives."""
+    with closing(sqlite3.connect(clinic)) as plain:
+        columns = plain.execute(honest.sql).description
+    async with connect() as client:
+        result = await client.call_tool("run_query", {"sql": honest.sql}, raise_on_error=False)
+
+    assert not result.is_error, result.content
+    assert result.structured_content is not None
+    assert len(result.structured_content["columns"]) == len(columns or ())

@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m opsroom.testing",
         description="Plays the Anthropic API on loopback, without a key and without a model. Stops on SIGTERM and Ctrl-C.",
     )
-    parser.add_argument("--port", type=int, default=0, help="a free one if left out")
+    parser.add_argument("--port", type=_port, default=0, help="a free one if left out")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--script", type=Path, metavar="FILE", help="a script of your own, .json or .toml")
     what.add_argument("--play", default="demo", metavar="NAME", help=f"a script or fault that ships: {', '.join(shipped())}")
@@ -44,6 +44,12 @@ def _serve(script: Script, port: int) -> int:
     except (KeyboardInterrupt, SystemExit):
         pass
     return 0
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 65535, and not {text!r}")
+    return int(text)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

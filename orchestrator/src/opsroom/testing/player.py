@@ -10,8 +10,8 @@ from typing import TypeAlias
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from .asked import Asked
-from .compose import Response, error_response, respond
-from .replies import AnyReply
+from .messages import Exchange
+from .responses import Response, error_response, respond
 from .script import Script
 
 MAX_KEPT = 2_000
@@ -64,8 +64,7 @@ class Player:
                 self._kept.append(recorded)
                 self._count += 1
                 self._arrived.notify_all()
-            asked = Asked.model_validate(recorded.body)
-            return respond(self._next(asked), asked, self._count)
+            return self._play(Asked.model_validate(recorded.body))
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"])
@@ -73,10 +72,10 @@ class Player:
         except ValueError as error:
             return error_response(400, "invalid_request_error", str(error))
 
-    def _next(self, asked: Asked) -> AnyReply | None:
+    def _play(self, asked: Asked) -> Response:
         for number, cue in enumerate(self._cues):
             left = self._left[number]
-            if left != 0 and cue.fits(asked):
+            if left != 0 and (heard := cue.hears(asked)) is not None:
                 self._left[number] = None if left is None else left - 1
-                return cue.reply
-        return None
+                return respond(cue.reply, Exchange(asked, self._count, heard))
+        return respond(None, Exchange(asked, self._count))

@@ -34,7 +34,8 @@ class MessageReply(_Reply):
 
     kind: Literal["message"] = "message"
     text: str = ""
-    """`{{results}}` stands for the tool results since the question, `{{result.N}}` for one of them; also in `calls`."""
+    """Placeholders, here and in `calls`: `{{results}}` for the tool results since the question, `{{result.0}}` for the first of
+    them, `{{said.1}}` for the first group of the cue's `says`."""
     calls: tuple[ToolCall, ...] = ()
     stop_reason: StopReason | None = None
     """None: `tool_use` with calls, else `end_turn`."""

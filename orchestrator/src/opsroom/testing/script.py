@@ -1,5 +1,6 @@
 """A script: which reply the scripted server gives to which request."""
 
+import json
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -36,19 +37,15 @@ class Cue(BaseModel):
             raise ValueError(f"not a regular expression: {error}") from None
         return value
 
-    def fits(self, asked: Asked) -> bool:
-        """Whether it answers *asked*. Calls of tools that are not offered cannot."""
-        if (
-            isinstance(self.reply, MessageReply)
-            and self.reply.calls
-            and not any(asked.offers(call.name) for call in self.reply.calls)
-        ):
-            return False
-        return (
-            self.model in asked.model
-            and self.round in (None, asked.rounds)
-            and re.search(self.says, asked.text, re.IGNORECASE) is not None
-        )
+    def hears(self, asked: Asked) -> tuple[str, ...] | None:
+        """The groups of `says` in the text of *asked*, or None where this is no cue for it."""
+        calls = self.reply.calls if isinstance(self.reply, MessageReply) else ()
+        if calls and not any(asked.offers(call.name) for call in calls):
+            return None
+        if self.model not in asked.model or self.round not in (None, asked.rounds):
+            return None
+        heard = re.search(self.says, asked.text, re.IGNORECASE)
+        return heard and tuple(group or "" for group in heard.groups())
 
 
 class Script(BaseModel):
@@ -90,9 +87,11 @@ def read_script(path: Path) -> Script:
     try:
         if path.suffix == ".toml":
             return Script.model_validate(load_toml(path))
-        return Script.model_validate_json(path.read_text(encoding="utf-8"))
+        return Script.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path}: not valid JSON: {error}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not UTF-8 text") from None
     except ValidationError as error:

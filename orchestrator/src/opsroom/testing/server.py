@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self
 
-from .compose import Response, error_response
 from .player import Player, Recorded
 from .replies import AnyReply
+from .responses import Response, error_response
 from .script import Script
 
 HOST = "127.0.0.1"
@@ -30,7 +30,9 @@ class ScriptedAnthropic:
     """
 
     def __init__(self, script: Script | AnyReply | str | None = None, *, port: int = 0) -> None:
-        """*script* may be one reply, or the name of one fault, for every request."""
+        """*script* may be one reply, or the name of one fault, for every request. Port 0 is any that is free."""
+        if not 0 <= port <= 65_535:
+            raise ValueError(f"a port is a number from 0 to 65535, and not {port}")
         if not isinstance(script, Script):
             script = Script() if script is None else Script.always({"": script})
         self._port = port
@@ -61,7 +63,7 @@ class ScriptedAnthropic:
 
     def __enter__(self) -> Self:
         ready: Future[int] = Future()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(ready)), name="scripted-anthropic", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="scripted-anthropic", daemon=True)
         self._thread.start()
         self._port = ready.result()
         return self
@@ -70,6 +72,15 @@ class ScriptedAnthropic:
         if self._loop and self._stopping and self._thread:
             self._loop.call_soon_threadsafe(self._stopping.set)
             self._thread.join()
+
+    def _run(self, ready: "Future[int]") -> None:
+        try:
+            asyncio.run(self._serve(ready))
+        except Exception as error:
+            # whoever waits for the port must hear of it, whatever it is
+            if ready.done():
+                raise
+            ready.set_exception(error)
 
     async def _serve(self, ready: "Future[int]") -> None:
         self._loop, self._stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -80,12 +91,8 @@ class ScriptedAnthropic:
             talks.add(talk)
             talk.add_done_callback(talks.discard)
 
-        try:
-            # By host and port asyncio makes sockets for which it sets TCP_NODELAY; without that every answer takes 40 ms more.
-            server = await asyncio.start_server(take, HOST, self._port, limit=MAX_HEAD)
-        except OSError as error:
-            ready.set_exception(error)
-            return
+        # By host and port asyncio makes sockets for which it sets TCP_NODELAY; without that every answer takes 40 ms more.
+        server = await asyncio.start_server(take, HOST, self._port, limit=MAX_HEAD)
         async with server:
             ready.set_result(server.sockets[0].getsockname()[1])
             await self._stopping.wait()

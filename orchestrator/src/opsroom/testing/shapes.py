@@ -50,7 +50,7 @@ def _fill(schema: Schema, root: Schema, depth: int) -> JsonValue:
     if choices := _list(schema.get("enum")):
         return choices[0]
     if variants := _list(schema.get("anyOf")) or _list(schema.get("oneOf")):
-        return _fill(_object(variants[0]), root, depth - 1)
+        return None if {"type": "null"} in variants else _fill(_object(variants[0]), root, depth - 1)
     if parts := _list(schema.get("allOf")):
         return _fill(_merged(parts, root), root, depth - 1)
     return _of_type(schema, root, depth)

@@ -39,7 +39,9 @@ def connect(clinic: Path) -> Connect:
     """Connects a client to a server on the clinic; keyword arguments are settings, *databases* replaces the clinic."""
 
     @asynccontextmanager
-    async def connected(mode: Era = "auto", databases: dict[str, Path] | None = None, **settings: object) -> AsyncGenerator[Client[FastMCPTransport]]:
+    async def connected(
+        mode: Era = "auto", databases: dict[str, Path] | None = None, **settings: object
+    ) -> AsyncGenerator[Client[FastMCPTransport]]:
         files = {"clinic": clinic} if databases is None else databases
         configured = {"databases": {name: {"url": str(file)} for name, file in files.items()}, **settings}
         server: FastMCP = build(DatabasesSettings.model_validate(configured)).mcp

@@ -11,6 +11,11 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
 from mcp.types import TextContent
+from opsroom_databases.providers.sqlite_file import GuardedFile
+from opsroom_databases.providers.sqlite_worker import Read
+from opsroom_databases.settings import DatabasesSettings
+from opsroom_databases.sources import FileSource
+from opsroom_shared.errors import ToolFailure
 from pydantic import BaseModel
 
 DATA = Path(__file__).with_name("data")
@@ -73,3 +78,20 @@ async def test_honest_query_is_answered(connect: Connect, clinic: Path, honest: 
     assert not result.is_error, result.content
     assert result.structured_content is not None
     assert len(result.structured_content["columns"]) == len(columns or ())
+
+
+@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.must == "reject"], ids=lambda attack: attack.why)
+async def test_engine_holds_without_the_parser(clinic: Path, attack: Attack) -> None:
+    """An attack that reached the engine unread would still change nothing: neither guard leans on the other."""
+    before = observed(clinic)
+    file = GuardedFile("clinic", FileSource(clinic), DatabasesSettings())
+    read = Read(sql=attack.sql.replace("@FOLDER@", str(clinic.parent)), parameters=[], skip=0, rows=5, bytes=1_000, cell=100)
+    try:
+        outcome = await file.read(read)
+    except (ToolFailure, RuntimeError) as failure:
+        outcome = failure
+    finally:
+        await file.aclose()
+
+    assert observed(clinic) == before
+    assert outcome is not None

@@ -59,6 +59,13 @@ def test_no_more_than_two_calls_are_made() -> None:
     assert len(plan_calls(agent(*calls), "orders", TOOLS, {})) == MAX_CALLS
 
 
+def test_the_same_call_is_made_once() -> None:
+    """Two patterns that ask the same thing cost one call."""
+    planned = plan_calls(agent(DESCRIBE, DESCRIBE), "describe orders", TOOLS, {})
+
+    assert len(planned) == 1
+
+
 def test_a_placeholder_that_nothing_can_fill_is_found() -> None:
     """A definition with a misspelt group is caught when it is read."""
     call = OfflineCall(

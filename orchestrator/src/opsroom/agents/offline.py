@@ -39,7 +39,7 @@ def plan_calls(
             continue
         values = {"text": text[:_MAX_VALUE], **literals, **found.groupdict()}
         arguments = _filled(call.arguments, values)
-        if arguments is not None:
+        if arguments is not None and PlannedCall(tool, arguments) not in planned:
             planned.append(PlannedCall(tool, arguments))
     return planned[:MAX_CALLS]
 

@@ -69,7 +69,7 @@ def print_markdown(text: str) -> None:
 
 
 def rows_of(structured: Mapping[str, JsonValue] | None) -> tuple[list[str], list[list[str]]] | None:
-    """The table in a tool's structured result: `columns` and `rows`, else its only list of objects. None when it is not one table."""
+    """The table in a tool's structured result: `columns` and `rows`, else its only list of objects; None otherwise."""
     if structured is None:
         return None
     columns, rows = structured.get("columns"), structured.get("rows")

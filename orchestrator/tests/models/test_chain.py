@@ -93,6 +93,17 @@ async def test_a_key_that_does_not_work_leaves_the_rungs_with_another_key(outcom
     assert locked.models == ("claude-opus-5-5",)
 
 
+async def test_a_key_that_was_refused_is_not_tried_again_further_down() -> None:
+    """The third rung has the first one's key; between them another provider failed for a reason of its own."""
+    with ScriptedAnthropic("unauthorized") as locked, ScriptedAnthropic("overloaded") as other:
+        chain_rungs = (rungs(locked.url)[0], rungs(other.url)[1], rungs(locked.url)[2])
+        async with Clients(KEY) as clients:
+            answer = await Chain(chain_rungs, clients=clients).ask(build, until=soon())
+
+    assert outcomes(answer) == [("opus", Outcome.AUTH), ("sonnet", Outcome.OVERLOADED)]
+    assert locked.models == ("claude-opus-5-5",)
+
+
 async def test_the_first_answer_ends_the_chain() -> None:
     """A healthy primary is the only one that is asked."""
     with ScriptedAnthropic() as server:

@@ -145,11 +145,9 @@ async def test_a_cancelled_call_is_accounted_and_the_cancellation_goes_on() -> N
 
     with ScriptedAnthropic("hang_half_way") as server:
         async with Clients(KEY) as clients:
-
-            async def call() -> Attempt:
-                return await clients.call_rung(rung(server.url), REQUEST, until=soon(), on_cancelled=accounted.append)
-
-            calling = asyncio.create_task(call())
+            calling = asyncio.create_task(
+                clients.call_rung(rung(server.url), REQUEST, until=soon(), on_cancelled=accounted.append)
+            )
             await asyncio.to_thread(server.wait_for_requests)
             calling.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -180,13 +178,14 @@ async def test_an_address_that_is_none_is_a_transport_fault() -> None:
 
 
 async def test_closing_leaves_no_task_and_no_connection_behind() -> None:
-    """After the clients are closed the loop runs nothing but the test."""
-    with ScriptedAnthropic() as server:
+    """After a call that was answered and one that was given up, the loop runs nothing but the test."""
+    with ScriptedAnthropic(Script.of(MessageReply(text="hi"), "hang_half_way")) as server:
         async with Clients(KEY) as clients:
-            await clients.call_rung(rung(server.url), REQUEST, until=soon())
-            await clients.call_rung(rung(server.url, timeout=0.3), REQUEST, until=soon())
+            answered = await clients.call_rung(rung(server.url), REQUEST, until=soon())
+            given_up = await clients.call_rung(rung(server.url, timeout=0.3), REQUEST, until=soon())
         left = asyncio.all_tasks() - {asyncio.current_task()}
 
+    assert (answered.outcome, given_up.outcome) == (Outcome.OK, Outcome.TIMEOUT)
     assert left == set()
 
 

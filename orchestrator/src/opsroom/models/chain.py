@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
 from ..settings import RungSettings
 from .client import Attempt, AttemptHook, Clients
-from .credential import credential_of
+from .credential import Credential, credential_of
 from .outcome import POLICY, Outcome, Step
 from .request import ModelRequest
 
@@ -47,13 +48,22 @@ class Chain:
         """
         clock = asyncio.get_running_loop()
         attempts: list[Attempt] = []
-        rung = self._with_key(start)
+        # a rung without a key cannot be asked, and one with a key that was refused need not be
+        unfit: set[Credential | None] = {None}
+        rung = self._next_rung(start, unfit)
         while rung is not None and clock.time() < until:
             attempt = await self._ask_rung(rung, build(self._rungs[rung]), until, accept)
             attempts.append(attempt)
-            if attempt.outcome is Outcome.OK:
-                return ChainAnswer(attempt, tuple(attempts))
-            rung = self._after(attempt)
+            match POLICY[attempt.outcome]:
+                case Step.ANSWER:
+                    return ChainAnswer(attempt, tuple(attempts))
+                case Step.STOP:
+                    break
+                case Step.NEXT_KEY:
+                    unfit.add(self._credentials[rung])
+                case Step.NEXT:
+                    pass
+            rung = self._next_rung(rung + 1, unfit)
         return ChainAnswer(None, tuple(attempts))
 
     async def _ask_rung(
@@ -65,17 +75,6 @@ class Chain:
         self._on_attempt(attempt)
         return attempt
 
-    def _after(self, failed: Attempt) -> int | None:
-        """The one place that decides which rung is asked next."""
-        match POLICY[failed.outcome]:
-            case Step.NEXT:
-                return self._with_key(failed.rung + 1)
-            case Step.NEXT_KEY:
-                return self._with_key(failed.rung + 1, other_than=failed.rung)
-            case Step.ANSWER | Step.STOP:
-                return None
-
-    def _with_key(self, start: int, *, other_than: int | None = None) -> int | None:
-        """The first rung from *start* on that has a key, and another one than rung *other_than*."""
-        unfit = {None} if other_than is None else {None, self._credentials[other_than]}
+    def _next_rung(self, start: int, unfit: AbstractSet[Credential | None]) -> int | None:
+        """The one place that decides which rung is asked."""
         return next((rung for rung in range(start, len(self._rungs)) if self._credentials[rung] not in unfit), None)

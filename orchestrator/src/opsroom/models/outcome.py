@@ -41,7 +41,7 @@ class Step(StrEnum):
     NEXT = "next"
     """Ask the next rung."""
     NEXT_KEY = "next_key"
-    """Rungs with the same endpoint and key would fail alike: ask the next rung that has another one, or stop."""
+    """Rungs with the same endpoint and key would fail alike: ask the next rung that has another one, if there is any."""
     STOP = "stop"
     """Every rung would fail alike, or nobody wants the answer any more."""
 

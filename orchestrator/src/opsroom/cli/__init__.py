@@ -1,7 +1,6 @@
 """The terminal face: `opsroom`. Commands import what they need when they run, so that --help stays fast."""
 
 import sys
-from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -24,6 +23,8 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"opsroom {version('opsroom')}")
         raise typer.Exit
 
@@ -38,8 +39,8 @@ def _options(  # pyright: ignore[reportUnusedFunction] - typer calls it
     pass
 
 
-app.command()(ask.ask)
-app.command()(route.route)
+app.command(epilog=ask.EPILOG)(ask.ask)
+app.command(epilog=route.EPILOG)(route.route)
 app.command()(inventory.servers)
 app.command()(inventory.tools)
 app.command()(inventory.agents)

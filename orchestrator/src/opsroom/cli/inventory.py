@@ -4,13 +4,14 @@ import asyncio
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import JsonValue
 
 from . import terminal
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from opsroom.agents.definition import AgentDefinition
-    from opsroom.tools.connection import ServerState
+    from opsroom.tools.state import ServerState
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -40,7 +41,7 @@ def _detail(state: "ServerState") -> str:
     return "; ".join(state.problems) or state.target
 
 
-def _server_json(state: "ServerState") -> dict[str, JsonValue]:
+def _server_json(state: "ServerState") -> "dict[str, JsonValue]":
     return {
         "name": state.name,
         "state": state.status,
@@ -74,7 +75,7 @@ def tools(
     terminal.print_table(columns, [[str(row[name]) for name in columns] for row in rows])
 
 
-async def _tool_rows(task: str | None, only: str | None) -> list[dict[str, JsonValue]]:
+async def _tool_rows(task: str | None, only: str | None) -> "list[dict[str, JsonValue]]":
     from opsroom.agents.registry import load_agents
     from opsroom.errors import UsageError
     from opsroom.settings import find_workspace
@@ -120,7 +121,7 @@ def agents(*, as_json: AsJson = False) -> None:
     terminal.print_table(("agent", "what it does", "for example"), rows)
 
 
-def _agent_json(agent: "AgentDefinition") -> dict[str, JsonValue]:
+def _agent_json(agent: "AgentDefinition") -> "dict[str, JsonValue]":
     return {
         "name": agent.name,
         "title": agent.title,

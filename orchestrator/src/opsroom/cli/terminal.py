@@ -4,9 +4,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from pydantic import BaseModel, JsonValue
-
 if TYPE_CHECKING:
+    from pydantic import BaseModel, JsonValue
     from rich.console import Console
 
 Cells: TypeAlias = Sequence[str]
@@ -24,9 +23,11 @@ def console(*, stderr: bool = False) -> "Console":
     return Console(file=stream, width=None if stream.isatty() else _PIPE_WIDTH, highlight=False, markup=False, emoji=False)
 
 
-def print_json(value: BaseModel | JsonValue | Sequence[BaseModel]) -> None:
+def print_json(value: "BaseModel | JsonValue | Sequence[BaseModel]") -> None:
     """*value* as one JSON document on stdout."""
     import json
+
+    from pydantic import BaseModel
 
     if isinstance(value, BaseModel):
         text = value.model_dump_json(indent=2)
@@ -68,7 +69,7 @@ def print_markdown(text: str) -> None:
         out.out(text)
 
 
-def rows_of(structured: Mapping[str, JsonValue] | None) -> tuple[list[str], list[list[str]]] | None:
+def rows_of(structured: "Mapping[str, JsonValue] | None") -> tuple[list[str], list[list[str]]] | None:
     """The table in a tool's structured result: `columns` and `rows`, else its only list of objects; None otherwise."""
     if structured is None:
         return None
@@ -84,7 +85,7 @@ def rows_of(structured: Mapping[str, JsonValue] | None) -> tuple[list[str], list
     return shown, [[_cell(item.get(key)) for key in shown] for item in items[:_MAX_ROWS]]
 
 
-def _cell(value: JsonValue) -> str:
+def _cell(value: "JsonValue") -> str:
     if value is None:
         return "–"
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -12,6 +12,7 @@ from ..agents.offline import plan_calls
 from ..agents.result import AgentResult
 from ..agents.turns import TurnLoop, Turns
 from ..context.slice import Slice
+from ..models.client import load_sdk
 from ..models.credential import configured
 from ..router.decision import Call
 from ..router.sql import sql_literal
@@ -49,9 +50,13 @@ class Step:
     shown: tuple[str, ...] = ()
     """The tools that the agent saw, each with the reason, once it has run."""
     uses: list[ToolUse] = field(default_factory=list[ToolUse])
+    _loading: "asyncio.Task[None] | None" = None
 
     async def run(self, task: Slice, call: Call | None = None) -> StepReport:
         """Do *task*, or make just the *call* that the request spelled out."""
+        if self._has_key() and not call:
+            # the model's client takes a second to import: that is done while the servers start
+            self._loading = asyncio.create_task(load_sdk())
         left = self.until - asyncio.get_running_loop().time()
         offer = await self.fleet.tools_for(self.definition.capabilities, wait=min(CONNECT_SECONDS, left))
         if call:
@@ -68,8 +73,11 @@ class Step:
             return await self._without_model(task.task, readable, turns)
         return self._from_result(turns.result, turns.model)
 
+    def _has_key(self) -> bool:
+        return bool(configured(self.rungs, self.clients.environ))
+
     async def _turns(self, task: Slice, chosen: Subset) -> Turns:
-        if not configured(self.rungs, self.clients.environ):
+        if not self._has_key():
             return Turns(None, reason="no API key is set")
 
         async def call_tool(tool: CatalogueTool, arguments: dict[str, JsonValue]) -> "ToolOutcome":

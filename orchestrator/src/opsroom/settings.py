@@ -42,6 +42,10 @@ class ServerSettings(_Strict):
     def _one_transport(self) -> Self:
         if (self.command is None) == (self.url is None):
             raise ValueError("expected either `command` (a list of words) or `url`, and not both")
+        if self.command is not None and self.token_env is not None:
+            raise ValueError("`token_env` goes with `url`; hand a command its variables with `pass_env`")
+        if self.url is not None and (self.env or self.pass_env or self.cwd):
+            raise ValueError("`env`, `pass_env` and `cwd` go with `command`, not with `url`")
         return self
 
     def under(self, root: Path) -> "ServerSettings":

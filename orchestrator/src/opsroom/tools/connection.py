@@ -26,7 +26,7 @@ from .outcome import ToolOutcome, answered, unanswered
 from .process import GRACE, HASTE, Child
 from .program import bearer_token, launch
 from .state import Pace, ServerState, Status
-from .trouble import Trouble, diagnose, one_line, refused
+from .trouble import Trouble, describe, diagnose, one_line, refused
 
 if TYPE_CHECKING:
     from fastmcp import Client
@@ -121,7 +121,7 @@ class Connection:
         if self._client is None:
             self.wake()
             ended = self._attempts_ended
-            await self._until(lambda: self.up or self._attempts_ended > ended or self._closing, wait)
+            await self.until(lambda: self.up or self._attempts_ended > ended or self._closing, wait)
         return self.up
 
     async def refresh(self, wait: float) -> None:
@@ -129,12 +129,20 @@ class Connection:
         if self._client is not None:
             listed = self._listed_at
             self._doubt()
-            await self._until(lambda: not self.up or self._listed_at != listed, wait)
+            await self.until(lambda: not self.up or self._listed_at != listed, wait)
 
     async def keep_fresh(self, wait: float) -> None:
         """Lists the tools again if the listing has aged: not every server tells when its tools change."""
         if time.monotonic() - self._listed_at >= self._fresh_for:
             await self.refresh(wait)
+
+    async def until(self, condition: Callable[[], bool], wait: float) -> bool:
+        """Whether *condition* came to hold within *wait* seconds. It is looked at whenever something here changes."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                while not condition():
+                    await self._news.wait()
+        return condition()
 
     async def call(
         self,
@@ -231,7 +239,8 @@ class Connection:
             return one_line(f"it cannot be started: {error}")
         finally:
             if child is not None:
-                await child.stop(GRACE if self._sessions > sessions else HASTE)
+                # one that never came up, or stopped answering, is not waited for
+                await child.stop(GRACE if self._sessions > sessions and not self._lost else HASTE)
 
     def _new_transport(self, child: Child | None, token: str | None) -> "ServerTransport":
         if child is not None:
@@ -259,7 +268,7 @@ class Connection:
             with contextlib.suppress(Exception):  # close() raises a failed connect's error once more
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await client.close()
-        self._hopeless = transport.hopeless
+        self._hopeless = transport.refusal is not None and transport.refusal.hopeless
         return self._explain(error, transport)
 
     def _new_client(self, transport: "ServerTransport") -> "Client[ServerTransport]":
@@ -338,9 +347,8 @@ class Connection:
 
     async def _subscribe(self, client: "Client[ServerTransport]") -> None:
         """Hears of changed tools in the modern era, where the server lets it; `_hear` does in the legacy one."""
-        from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost, listen
-
         from mcp import MCPError
+        from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost, listen
 
         with contextlib.suppress(ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError, RuntimeError, OSError):
             async with listen(client.session, tools_list_changed=True) as events:
@@ -378,10 +386,10 @@ class Connection:
             return "closed"
         if refused(error):
             return f"nothing answers at {self.settings.url}; start it, or correct servers.{self.name}.url"
-        text = str(error) or type(error).__name__
+        text = describe(error)
         if isinstance(error, TimeoutError) or "Failed to initialize server session" in text:
             return f"no answer to the MCP handshake within {self.settings.connect_timeout:g} s"
-        return one_line(text.removeprefix("Client failed to connect: "))
+        return text.removeprefix("Client failed to connect: ")
 
     # What follows is shared by the owner task and its callers.
 
@@ -390,7 +398,7 @@ class Connection:
         if self._client is None:
             self.wake()
             ended, patient = self._attempts_ended, self._sessions > 0
-            await self._until(
+            await self.until(
                 lambda: self.up or self._closing or (self._attempts_ended > ended and (self._hopeless or not patient)),
                 self._pace.reconnect,
             )
@@ -403,7 +411,7 @@ class Connection:
         if self._client is client:
             self._client, self._lost = None, reason
             self._kick.set()
-        await self._until(lambda: self._status != "up" or self.up, self._pace.reconnect)
+        await self.until(lambda: self._status != "up" or self.up, self._pace.reconnect)
 
     async def _request(
         self,
@@ -448,12 +456,6 @@ class Connection:
     def _announce(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
-
-    async def _until(self, condition: Callable[[], bool], wait: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait):
-                while not condition():
-                    await self._news.wait()
 
 
 def _harmless(tell: Progress | None) -> "ProgressHandler":

@@ -24,6 +24,8 @@ GRACE: Final = 2.0
 HASTE: Final = 0.5
 
 _POLL: Final = 0.01
+_LAST_WORDS: Final = 0.2
+"""Seconds for what a child has written before its end; a grandchild may hold the pipe open for ever."""
 
 
 class Child:
@@ -75,7 +77,7 @@ class Child:
             async with asyncio.timeout(limit):
                 while self._process.returncode is None:  # noqa: ASYNC110 - no event tells of the exit alone
                     await asyncio.sleep(_POLL)
-                await asyncio.wait({self._hearing})
+                await asyncio.wait({self._hearing}, timeout=_LAST_WORDS)
 
     async def stop(self, grace: float = GRACE) -> None:
         """EOF on its stdin; then SIGTERM and SIGKILL to its whole group. Every wait is bounded by *grace*."""

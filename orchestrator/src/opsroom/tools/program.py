@@ -50,7 +50,7 @@ def bearer_token(name: str, settings: ServerSettings, environ: Mapping[str, str]
         return None
     token = environ.get(settings.token_env, "").strip()
     if not token:
-        raise ServerUnavailable(f"no token: set the environment variable {settings.token_env} (servers.{name}.token_env)")
+        raise ServerUnavailable(f"set the environment variable {settings.token_env} to its token (servers.{name}.token_env)")
     return token
 
 

@@ -10,7 +10,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamable_http_client
 from typing_extensions import override
 
-from .session import MAX_MESSAGE, TOO_LARGE, ServerTransport
+from .session import MAX_MESSAGE, TOO_LARGE, Refusal, ServerTransport
 
 if TYPE_CHECKING:
     from fastmcp.client.transports.base import SessionKwargs, TransportOptions
@@ -30,7 +30,7 @@ class RemoteTransport(ServerTransport):
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__()
         self._endpoint = endpoint
-        self._refusal: int | None = None
+        self._status: int | None = None
 
     @override
     @asynccontextmanager
@@ -54,39 +54,36 @@ class RemoteTransport(ServerTransport):
 
     @property
     @override
-    def refused_token(self) -> bool:
-        return self._refusal == 401
-
-    @property
-    @override
-    def hopeless(self) -> bool:
-        return self._refusal in (401, 403, 404, 421)
-
-    @override
-    def opened(self) -> None:
-        # probing for the protocol's era is answered with errors by design
-        self._refusal = None
+    def refusal(self) -> Refusal | None:
+        """What the last HTTP status of 400 or above means; MCP's own errors carry none."""
+        status, variable = self._status, self._endpoint.token_env
+        if status is None:
+            return None
+        caller = f"the token in {variable}" if variable else "a caller without a token"
+        wanted = f"{caller} is not accepted" if variable else "it wants a token; name the variable that holds it in token_env"
+        known = {
+            401: Refusal(f"HTTP 401: {wanted}", "not_permitted", dead=True, hopeless=True),
+            403: Refusal(f"HTTP 403: {caller} may not use it", "not_permitted", hopeless=True),
+            404: Refusal(f"HTTP 404: nothing speaks MCP at {self._endpoint.url}; the path is usually /mcp", hopeless=True),
+            413: Refusal("HTTP 413: the arguments are larger than it takes", "too_large"),
+            421: Refusal("HTTP 421: it does not answer to this host name; add the name to its allowed hosts", hopeless=True),
+            429: Refusal("HTTP 429: it asks to wait", "rate_limited"),
+        }
+        return known.get(status) or Refusal(f"HTTP {status}: it cannot answer now", dead=status >= 500)
 
     @property
     @override
     def diagnosis(self) -> str | None:
-        """What the HTTP status says; MCP's own errors carry none."""
-        if self._refusal is None:
-            return None
-        variable = self._endpoint.token_env
-        meaning = {
-            401: f"the token in {variable} is not accepted"
-            if variable
-            else "it wants a token; name the variable that holds it in token_env",
-            403: f"{f'the token in {variable}' if variable else 'a caller without a token'} may not use it",
-            404: f"nothing speaks MCP at {self._endpoint.url}; the path is usually /mcp",
-            421: "it does not answer to this host name; add the name to its allowed hosts",
-        }.get(self._refusal, "it cannot answer now")
-        return f"HTTP {self._refusal}: {meaning}"
+        return self.refusal.text if self.refusal else None
+
+    @override
+    def opened(self) -> None:
+        # probing for the protocol's era is answered with errors by design
+        self._status = None
 
     async def _note(self, response: httpx2.Response) -> None:
         if response.status_code >= 400:
-            self._refusal = response.status_code
+            self._status = response.status_code
         # event streams are bounded per event by the session, and may live for days
         if isinstance(response.stream, httpx2.AsyncByteStream) and not _is_event_stream(response):
             response.stream = _Bounded(response.stream)

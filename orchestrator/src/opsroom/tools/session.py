@@ -1,6 +1,7 @@
 """The MCP session as this client wants it, and what the two transports have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from fastmcp.client.transports import ClientTransport
@@ -8,6 +9,8 @@ from mcp import ClientSession
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 from mcp.types import Tool
+from mcp_types.methods import validate_server_result
+from mcp_types.version import LATEST_HANDSHAKE_VERSION
 from opsroom_shared.outside import clean
 from pydantic import ValidationError
 from typing_extensions import override
@@ -19,6 +22,17 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE = 8 * 1024 * 1024
 TOO_LARGE = f"the answer is larger than {MAX_MESSAGE // 1024 // 1024} MiB"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    text: str
+    """One line with what to do."""
+    code: str = "unavailable"
+    dead: bool = False
+    """The session is over."""
+    hopeless: bool = False
+    """Trying again changes nothing until a person does something."""
 
 
 class ServerTransport(ClientTransport):
@@ -36,20 +50,19 @@ class ServerTransport(ClientTransport):
         return None
 
     @property
-    def refused_token(self) -> bool:
-        return False
-
-    @property
-    def hopeless(self) -> bool:
-        """Whether trying again changes nothing until a person does something."""
-        return False
+    def refusal(self) -> "Refusal | None":
+        """How it last refused a request below MCP; None when it did not."""
+        return None
 
     def opened(self) -> None:
         """The session is up: what went wrong on the way to it no longer counts."""
 
     def open_session(self, streams: "TransportStreams", kwargs: "SessionKwargs") -> ClientSession:
+        sifter = Sifter(streams, self.malformed)
         # the server is not asked for its log messages: they would turn every answer over HTTP into an event stream
-        return ClientSession(dispatcher=Sifter(streams, self.malformed), **(kwargs | {"log_level": None}))
+        session = ClientSession(dispatcher=sifter, **(kwargs | {"log_level": None}))
+        sifter.version = lambda: session.protocol_version or LATEST_HANDSHAKE_VERSION
+        return session
 
 
 class Sifter(JSONRPCDispatcher[TransportContext]):
@@ -57,6 +70,7 @@ class Sifter(JSONRPCDispatcher[TransportContext]):
 
     def __init__(self, streams: "TransportStreams", malformed: list[str]) -> None:
         super().__init__(*streams)
+        self.version: Callable[[], str] = lambda: LATEST_HANDSHAKE_VERSION
         self._malformed = malformed
 
     @override
@@ -71,18 +85,18 @@ class Sifter(JSONRPCDispatcher[TransportContext]):
         answer: dict[str, object] = await super().send_raw_request(method, params, opts, _related_request_id=_related_request_id)
         if method == "tools/list" and isinstance(answer.get("tools"), list):
             tools = cast("list[object]", answer["tools"])
-            answer["tools"] = [tool for tool in tools if self._sound(tool)]
+            answer["tools"] = [tool for tool in tools if self._sound(answer, tool)]
         return answer
 
-    def _sound(self, tool: object) -> bool:
-        name = cast("dict[str, object]", tool).get("name") if isinstance(tool, dict) else None
+    def _sound(self, answer: Mapping[str, object], tool: object) -> bool:
         try:
-            parsed = Tool.model_validate(tool, by_name=False)
+            # what the session itself will ask of the whole answer
+            validate_server_result("tools/list", self.version(), {**answer, "tools": [tool]})
+            Tool.model_validate(tool, by_name=False)
         except ValidationError as error:
-            place = ".".join(str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"])
-            self._malformed.append(f"{clean(str(name), 60)} is malformed at {clean(place, 100) or 'its root'}")
-            return False
-        if parsed.input_schema.get("type") != "object":
-            self._malformed.append(f'{clean(str(name), 60)} is malformed: the "type" of its input schema must be "object"')
+            place = [str(part) for part in error.errors(include_url=False, include_input=False)[0]["loc"]]
+            name = cast("dict[str, object]", tool).get("name") if isinstance(tool, dict) else None
+            where = ".".join(part for part in place if part not in ("tools", "0")) or "its root"
+            self._malformed.append(f"{clean(str(name), 60)} is malformed at {clean(where, 100)}")
             return False
         return True

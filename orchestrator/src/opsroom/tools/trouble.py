@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 from opsroom_shared.outside import clean
 from opsroom_shared.redact import redact
+from pydantic import ValidationError
 
 if TYPE_CHECKING:
     from fastmcp import Client
@@ -23,6 +24,7 @@ _DEAD: Final = (
 )
 # the server said that it knows no such session, so it did not run the call
 _NOT_RUN: Final = ("Session not found", "Session terminated")
+_REFUSED: Final = "Server returned an error response"
 _CODES: Final = {-32001: "timeout", -32602: "invalid_input", -32601: "not_found"}
 
 
@@ -41,10 +43,11 @@ def diagnose(error: Exception, client: "Client[ServerTransport]") -> Trouble:
     """What *error*, raised by a request over *client*, means."""
     from mcp import MCPError
 
-    text = one_line(str(error) or type(error).__name__)
+    text = describe(error)
     protocol = isinstance(error, MCPError)
-    if client.transport.refused_token:
-        return Trouble(client.transport.diagnosis or text, "not_permitted", dead=True)
+    refusal = client.transport.refusal
+    if refusal and (text == _REFUSED or (refusal.dead and refusal.hopeless)):
+        return Trouble(refusal.text, refusal.code, dead=refusal.dead)
     broken = not protocol and (isinstance(error, OSError) or type(error).__module__.startswith(("httpx2", "anyio")))
     if client.transport.ended or not client.is_connected() or broken or any(sign in text for sign in _DEAD):
         return Trouble(text, dead=True, not_run=any(sign in text for sign in _NOT_RUN))
@@ -66,6 +69,14 @@ def refused(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def describe(error: Exception) -> str:
+    """What *error* says, in one line."""
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        return one_line(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}")
+    return one_line(str(error) or type(error).__name__)
 
 
 def one_line(text: str) -> str:

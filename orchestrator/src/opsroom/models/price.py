@@ -1,5 +1,7 @@
 """What a call cost, by the bundled price list; unknown is None and never 0."""
 
+import asyncio
+import importlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,11 @@ def cost_usd(model: str, usage: Usage) -> float | None:
         cache_write_tokens=usage.cache_write,
     )
     return float(info.calc_price(counted, provider).total_price)
+
+
+async def load_prices() -> None:
+    """Import the price list, which takes half a second, without stopping the event loop."""
+    await asyncio.to_thread(importlib.import_module, "genai_prices.data_snapshot")
 
 
 @lru_cache(maxsize=64)

@@ -14,6 +14,7 @@ from ..agents.turns import TurnLoop, Turns
 from ..context.slice import Slice
 from ..models.client import load_sdk
 from ..models.credential import configured
+from ..models.price import load_prices
 from ..router.decision import Call
 from ..router.sql import sql_literal
 from ..tools.catalogue import CatalogueTool, Subset, subset
@@ -55,8 +56,7 @@ class Step:
     async def run(self, task: Slice, call: Call | None = None) -> StepReport:
         """Do *task*, or make just the *call* that the request spelled out."""
         if self._has_key() and not call:
-            # the model's client takes a second to import: that is done while the servers start
-            self._loading = asyncio.create_task(load_sdk())
+            self._loading = asyncio.create_task(_load())
         left = self.until - asyncio.get_running_loop().time()
         offer = await self.fleet.tools_for(self.definition.capabilities, wait=min(CONNECT_SECONDS, left))
         if call:
@@ -164,6 +164,12 @@ class Step:
         outcome = await self.fleet.call(tool, arguments, timeout=max(left, 0.0))
         self.uses.append(await self.journal.tool_called(self.definition.name, self.number, arguments, outcome))
         return outcome
+
+
+async def _load() -> None:
+    """Imports what model calls need, seconds in all: while the servers start, and while the first model thinks."""
+    await load_sdk()
+    await load_prices()
 
 
 def _shown(outcome: "ToolOutcome", arguments: Mapping[str, object] | None) -> ToolResult:

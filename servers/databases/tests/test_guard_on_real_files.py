@@ -84,7 +84,7 @@ async def test_honest_query_is_answered(connect: Connect, clinic: Path, honest: 
 async def test_engine_holds_without_the_parser(clinic: Path, attack: Attack) -> None:
     """An attack that reached the engine unread would still change nothing: neither guard leans on the other."""
     before = observed(clinic)
-    file = GuardedFile("clinic", FileSource(clinic), DatabasesSettings())
+    file = GuardedFile("clinic", FileSource(clinic), DatabasesSettings.model_validate({}))
     read = Read(sql=attack.sql.replace("@FOLDER@", str(clinic.parent)), parameters=[], skip=0, rows=5, bytes=1_000, cell=100)
     try:
         outcome = await file.read(read)

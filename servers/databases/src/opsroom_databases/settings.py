@@ -37,11 +37,11 @@ class DatabasesSettings(ServerSettings):
     name: ClassVar[str] = "databases"
 
     databases: dict[str, DatabaseSettings] = Field(default_factory=dict, description="The databases by name.")
-    query_seconds: float = Field(8, gt=0, le=300, description="Time after which a query is stopped.")
-    max_rows: int = Field(500, ge=1, le=10_000, description="Most rows in one page, whatever `limit` asks for.")
+    query_seconds: float = Field(default=8.0, gt=0, le=300, description="Time after which a query is stopped.")
+    max_rows: int = Field(default=500, ge=1, le=10_000, description="Most rows in one page, whatever `limit` asks for.")
     max_bytes: int = Field(24_000, ge=1_000, le=1_000_000, description="About how large the rows of one page may be.")
     max_cell: int = Field(1_000, ge=20, le=100_000, description="Characters after which a value is cut.")
-    concurrency: int = Field(4, ge=1, le=64, description="Queries that run side by side on one database; more wait.")
+    concurrency: int = Field(default=4, ge=1, le=64, description="Queries that run side by side on one database; more wait.")
     memory_mib: int = Field(1_024, ge=128, le=65_536, description="Memory that one query may take.")
 
     @field_validator("databases")

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from opsroom_databases.settings import DatabasesSettings
@@ -41,7 +40,7 @@ def test_settings_table_is_the_code() -> None:
 
 def test_blocks_to_paste_are_valid() -> None:
     """Every JSON block can be pasted as it stands, and names the console script."""
-    blocks: list[Mapping[str, Mapping[str, Mapping[str, object]]]] = [
+    blocks: list[dict[str, dict[str, dict[str, object]]]] = [
         json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     ]
 

@@ -29,10 +29,13 @@ FAULT_OF = {
 }
 
 
-def rungs(url: str, *, timeout: float = 20) -> tuple[RungSettings, ...]:
+def rungs(url: str, **limits: float) -> tuple[RungSettings, ...]:
+    """The three rungs; only those named in *limits* have a short time."""
     variants = ("full", "simplified", "minimal")
     return tuple(
-        RungSettings.model_validate({"model": f"claude-{name}-5-5", "prompt": variant, "timeout": timeout, "base_url": url})
+        RungSettings.model_validate(
+            {"model": f"claude-{name}-5-5", "prompt": variant, "timeout": limits.get(name, 20), "base_url": url}
+        )
         for name, variant in zip(NAMES, variants, strict=True)
     )
 
@@ -67,7 +70,7 @@ async def test_the_chain_goes_on_or_stops_as_the_table_says(outcome: Outcome) ->
 
     with ScriptedAnthropic(script) as server:
         async with Clients(KEY) as clients:
-            chain = Chain(rungs(server.url, timeout=0.5), clients=clients)
+            chain = Chain(rungs(server.url, opus=0.5 if outcome is Outcome.TIMEOUT else 20), clients=clients)
             answer = await chain.ask(build, until=soon())
 
     if POLICY[outcome] is Step.NEXT:
@@ -121,7 +124,7 @@ async def test_all_rungs_failing_is_no_answer_with_every_attempt() -> None:
 
     with ScriptedAnthropic(script) as server:
         async with Clients(KEY) as clients:
-            chain = Chain(rungs(server.url, timeout=0.4), clients=clients)
+            chain = Chain(rungs(server.url, haiku=0.4), clients=clients)
             answer = await chain.ask(build, until=soon())
 
     assert answer.attempt is None
@@ -149,7 +152,7 @@ async def test_the_chain_starts_where_the_caller_says() -> None:
     """The next turn of a conversation does not wait for the dead primary again."""
     with ScriptedAnthropic(Script.always({"opus": "hang"})) as server:
         async with Clients(KEY) as clients:
-            chain = Chain(rungs(server.url, timeout=0.4), clients=clients)
+            chain = Chain(rungs(server.url, opus=0.4), clients=clients)
             first = await chain.ask(build, until=soon())
             assert first.attempt is not None
             second = await chain.ask(build, until=soon(), start=first.attempt.rung)
@@ -184,7 +187,7 @@ async def test_partial_text_is_in_no_attempt() -> None:
 
     with ScriptedAnthropic(script) as server:
         async with Clients(KEY) as clients:
-            chain = Chain(rungs(server.url, timeout=0.4), clients=clients)
+            chain = Chain(rungs(server.url, haiku=0.4), clients=clients)
             answer = await chain.ask(build, until=soon())
 
     assert [attempt.message for attempt in answer.attempts] == [None, None, None]
@@ -206,7 +209,7 @@ async def test_the_deadline_of_the_request_ends_the_chain_in_the_middle() -> Non
     with ScriptedAnthropic("hang") as server:
         async with Clients(KEY) as clients:
             chain = Chain(rungs(server.url), clients=clients)
-            answer = await chain.ask(build, until=soon(0.5))
+            answer = await chain.ask(build, until=soon(1))
 
     assert outcomes(answer) == [("opus", Outcome.TIMEOUT)]
     assert server.models == ("claude-opus-5-5",)

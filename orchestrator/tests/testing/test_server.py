@@ -8,7 +8,7 @@ import anthropic
 import httpx2
 import pytest
 from anthropic.types import Message, MessageParam, ToolParam
-from opsroom.testing import Cue, MessageReply, Script, ScriptedAnthropic, StructuredReply, Tokens, ToolCall, closed_port
+from opsroom.testing import Cue, MessageReply, RawReply, Script, ScriptedAnthropic, StructuredReply, Tokens, ToolCall, closed_port
 
 HELLO: list[MessageParam] = [{"role": "user", "content": "hello"}]
 TOOL: ToolParam = {
@@ -193,12 +193,13 @@ async def test_what_is_no_message_request_gets_an_api_error(method: str, path: s
     [
         b"POST /v1/messages HTTP/1.1\r\ncontent-length: 99999999999\r\n\r\n",
         b"POST /v1/messages HTTP/1.1\r\ncontent-length: -5\r\n\r\n",
+        b"POST /v1/messages HTTP/1.1\r\ncontent-length: " + b"9" * 5_000 + b"\r\n\r\n",
         b"POST /v1/messages HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
         b"x" * 200_000,
         b"\r\n\r\n",
         b"POST /v1/mess",
     ],
-    ids=["enormous body", "negative body", "chunked body", "endless header", "empty head", "half a head"],
+    ids=["enormous body", "negative body", "number without end", "chunked body", "endless header", "empty head", "half a head"],
 )
 async def test_bytes_that_make_no_request_do_not_stop_the_server(head: bytes) -> None:
     """The next client is served as if nothing had been."""
@@ -221,6 +222,21 @@ async def test_leaving_ends_calls_that_hang_and_frees_the_port() -> None:
         await asking
     with socket.create_server(("127.0.0.1", int(server.url.rpartition(":")[2])), reuse_port=False) as again:
         assert again.fileno() > 0
+
+
+async def test_leaving_does_not_wait_for_a_client_that_does_not_read() -> None:
+    """An answer that nobody takes is dropped with its connection."""
+    with ScriptedAnthropic(RawReply(body="x" * 20_000_000)) as server:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]), limit=1_000)
+        writer.write(b"POST /v1/messages HTTP/1.1\r\ncontent-length: 90\r\n\r\n")
+        writer.write(b'{"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}'.ljust(90))
+        await asyncio.to_thread(server.wait_for_requests)
+
+    received = await reader.read(-1)
+    writer.close()
+    await writer.wait_closed()
+
+    assert 0 < len(received) < 20_000_000
 
 
 async def test_an_entered_server_can_be_entered_again() -> None:

@@ -5,10 +5,11 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import httpx2
 from pydantic import ValidationError
@@ -22,7 +23,7 @@ from .request import ModelRequest
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
-    from anthropic.lib.streaming import AsyncMessageStream, ParsedMessageStreamEvent
+    from anthropic.lib.streaming import AsyncMessageStream
     from anthropic.types import Message
 
 GRACE = 0.25
@@ -61,7 +62,10 @@ class Attempt:
     """Seconds that the provider asked to wait."""
 
 
-AttemptHook = Callable[[Attempt], None]
+AttemptHook: TypeAlias = Callable[[Attempt], None]
+
+# a message and a block begin before the model has said anything
+_BEYOND_FIRST_TOKEN = frozenset({"content_block_delta", "content_block_stop", "message_delta"})
 
 
 @dataclass
@@ -157,13 +161,12 @@ class Clients:
         # The client's own timeouts are per read from the socket: a dripping answer would outlast them.
         async with asyncio.timeout_at(first) as limit, client.messages.stream(**params) as stream:
             call.request_id = stream.request_id
-            while (event := await _next_event(stream)) is not None:
+            while (kind := await _next_kind(call, stream)) is not None:
                 now = asyncio.get_running_loop().time()
-                _follow(call, stream, event)
-                if call.first_token is None and event.type in {"content_block_delta", "content_block_stop", "message_delta"}:
+                if call.first_token is None and kind in _BEYOND_FIRST_TOKEN:
                     call.first_token = now
                     limit.reschedule(deadline)
-                elif event.type == "message_stop":
+                elif kind == "message_stop":
                     call.complete = True
                     limit.reschedule(min(deadline, now + GRACE))
 
@@ -202,21 +205,28 @@ def _sdk_errors() -> tuple[type[Exception], ...]:
     return answer + way + request
 
 
-async def _next_event(stream: "AsyncMessageStream[None]") -> "ParsedMessageStreamEvent[None] | None":
+@contextmanager
+def _unchecked() -> Generator[None]:
+    """For reading what the client did not check: whatever that trips over is the answer's fault."""
     try:
-        return await anext(stream, None)
+        yield
     except (json.JSONDecodeError, ValidationError):
         raise
-    # The client folds events into a message without checking them, so wrong ones surface as any of these.
     except (AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise Garbled(f"the events do not make a message: {type(error).__name__}: {error}") from error
 
 
-def _follow(call: _Call, stream: "AsyncMessageStream[None]", event: "ParsedMessageStreamEvent[None]") -> None:
-    if event.type == "message_start":
-        call.snapshot = stream.current_message_snapshot
-    elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
-        call.tool_input.setdefault(event.index, []).append(event.delta.partial_json)
+async def _next_kind(call: _Call, stream: "AsyncMessageStream[None]") -> str | None:
+    """Reads one event into *call* and says which it was; None at the end of the stream."""
+    with _unchecked():
+        event = await anext(stream, None)
+        if event is None:
+            return None
+        if event.type == "message_start":
+            call.snapshot = stream.current_message_snapshot
+        elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+            call.tool_input.setdefault(event.index, []).append(event.delta.partial_json)
+        return event.type
 
 
 def _failed(call: _Call, error: BaseException) -> Attempt:
@@ -247,7 +257,7 @@ def _too_late(call: _Call) -> str:
 
 
 def _usage(message: "Message | None") -> Usage | None:
-    counted = cast("object", message.usage) if message else None
+    counted: object = getattr(message, "usage", None)
     if counted is None:
         return None
     # Nothing the client read is validated.

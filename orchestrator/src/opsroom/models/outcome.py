@@ -4,14 +4,11 @@ import asyncio
 import json
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import httpx2
 from opsroom_shared.redact import redact
 from pydantic import ValidationError
-
-if TYPE_CHECKING:
-    from anthropic.types import Message
 
 MAX_DETAIL = 300
 
@@ -149,32 +146,36 @@ def judge(answer: object) -> tuple[Outcome, str]:
     if not isinstance(answer, Message):
         return Outcome.MALFORMED, f"the answer is no message but {type(answer).__name__}"
     # Nothing is validated by the client: `{}` under HTTP 200 is a Message whose fields are None.
-    fields = cast("dict[str, object]", vars(answer))
-    content, usage, reason = fields.get("content"), fields.get("usage"), fields.get("stop_reason")
-    if not isinstance(content, list) or usage is None:
+    content: object = getattr(answer, "content", None)
+    reason: object = getattr(answer, "stop_reason", None)
+    if not isinstance(content, list) or getattr(answer, "usage", None) is None:
         return Outcome.MALFORMED, "the message has no content or no usage"
     if reason is None:
         return Outcome.TRUNCATED, "the answer ends without a stop reason"
-    outcome = _BY_STOP_REASON.get(str(reason))
-    if outcome is None:
-        return Outcome.MALFORMED, f"unknown stop reason {str(reason)[:40]!r}"
-    if outcome is not Outcome.OK:
-        category = answer.stop_details.category if answer.stop_details else None
-        return outcome, f"stop reason {reason}" + (f" ({category})" if category else "")
-    return _judge_blocks(answer, str(reason))
+    outcome = _BY_STOP_REASON.get(str(reason), Outcome.MALFORMED)
+    if outcome is Outcome.OK:
+        fault = _fault_of_blocks(cast("list[object]", content), str(reason))
+        return (Outcome.MALFORMED, fault) if fault else (Outcome.OK, "")
+    category: object = getattr(getattr(answer, "stop_details", None), "category", None)
+    return outcome, f"stop reason {str(reason)[:40]}" + (f" ({str(category)[:40]})" if category else "")
 
 
-def _judge_blocks(answer: "Message", reason: str) -> tuple[Outcome, str]:
-    calls = [block for block in answer.content if block.type == "tool_use"]
+def _fault_of_blocks(blocks: list[object], reason: str) -> str | None:
+    from anthropic.types import TextBlock, ToolUseBlock
+
+    calls = [block for block in blocks if isinstance(block, ToolUseBlock)]
     if reason == "tool_use" and not calls:
-        return Outcome.MALFORMED, "stop reason tool_use without a tool call"
+        return "stop reason tool_use without a tool call"
     for call in calls:
-        # unvalidated like the rest of the message
-        if not isinstance(cast("object", call.input), dict) or not call.name or not call.id:
-            return Outcome.MALFORMED, "a tool call without id, name or input object"
-    if not calls and not any(block.type == "text" and block.text for block in answer.content):
-        return Outcome.MALFORMED, "an empty answer"
-    return Outcome.OK, ""
+        parts: tuple[object, object, object] = (call.id, call.name, call.input)
+        match parts:
+            case (str(identity), str(name), dict()) if identity and name:
+                continue
+            case _:
+                return "a tool call without id, name or input object"
+    if not calls and not any(isinstance(block, TextBlock) and block.text for block in blocks):
+        return "an empty answer"
+    return None
 
 
 def _outcome_of_error(error: BaseException) -> Outcome:

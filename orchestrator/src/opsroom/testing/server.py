@@ -107,6 +107,10 @@ class ScriptedAnthropic:
             with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
                 while await self._exchange(reader, writer):
                     pass
+        except asyncio.CancelledError:
+            # a client that does not read would hold up an orderly close for ever
+            writer.transport.abort()
+            raise
         finally:
             writer.close()
             with suppress(ConnectionError):
@@ -118,7 +122,7 @@ class ScriptedAnthropic:
         line, *lines = head.split("\r\n")
         headers = {name.strip().lower(): value.strip() for name, _, value in (text.partition(":") for text in lines if text)}
         length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_BODY or "transfer-encoding" in headers:
+        if not length.isdecimal() or len(length) > 9 or int(length) > MAX_BODY or "transfer-encoding" in headers:
             await _write(writer, error_response(413, "request_too_large", "the body must have a content-length of at most 32 MB"))
             return False
         method, _, rest = line.partition(" ")

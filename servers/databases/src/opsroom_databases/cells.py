@@ -29,7 +29,9 @@ def number(value: float) -> Cell:
 def text(value: str, limit: int, length: int | None = None) -> str:
     """*value* cleaned and cut to *limit* characters with a mark; *length* is the whole's where *value* is only its start."""
     whole = len(value) if length is None else length
-    shown = clean(value[:limit])
+    shown = value[:limit]
+    if not shown.isprintable():  # what clean takes out is not printable, and most values need no look at all
+        shown = clean(shown)
     return shown if whole <= limit else f"{shown}… (+{whole - limit} characters)"
 
 

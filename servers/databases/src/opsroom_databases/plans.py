@@ -65,12 +65,12 @@ def steps(rows: Sequence[PlanRow], sizes: Mapping[str, int]) -> list[PlanStep]:
 def _judge(detail: str, sizes: Mapping[str, int], *, inner: bool, sorted_rows: int) -> tuple[str | None, bool]:
     if match := _AUTOMATIC.match(detail):
         rows = sizes.get(match["name"].lower(), 0)
-        return f"builds an index on {rows:,} rows for this query alone", rows >= _REPEATED
+        return f"builds an index on about {rows:,} rows for this query alone", rows >= _REPEATED
     if (match := _SCAN.match(detail)) and match["name"].lower() in sizes and not match["virtual"]:
         rows = sizes[match["name"].lower()]
         if inner:
-            return f"reads {rows:,} rows for every row before", rows >= _REPEATED
-        return f"reads all {rows:,} rows", rows >= _LARGE
+            return f"reads about {rows:,} rows for every row before", rows >= _REPEATED
+        return f"reads all rows, about {rows:,}", rows >= _LARGE
     if _SORT.match(detail):
         return ("sorts what was read" if sorted_rows else None), sorted_rows >= _LARGE
     if detail.startswith("CORRELATED"):

@@ -14,7 +14,7 @@ from ..settings import DatabasesSettings
 from ..sources import Source, file_problem
 from ..sql_safety import Statement, check
 from . import Relation, Rows, Sampling, sqlite_worker
-from .sqlite_catalog import Catalog, Size
+from .sqlite_catalog import Catalog
 from .sqlite_file import GuardedFile, cell, quoted, shown
 
 _ALL = 1 << 60
@@ -90,12 +90,14 @@ class SqliteDatabase:
             sql=f"EXPLAIN QUERY PLAN {statement.query_sql}", parameters=[], skip=0, rows=500, bytes=100_000, cell=500
         )
         rows = plan_rows((await self._file.read(read, statement))["rows"])
-        sizes = await self._catalog.sizes()
-        called = {alias: sizes.get(table.lower(), Size()).rows for alias, table in aliases(statement.query).items()}
-        counts = {alias: count for alias, count in called.items() if count is not None}
+        called = aliases(statement.query)
+        estimates = await self._catalog.estimates([*called.values()])
+        counts = {alias: estimates[table.lower()] for alias, table in called.items() if table.lower() in estimates}
         explanation = Explanation(steps=steps(rows, counts))
         large = [name for name in scanned(rows) if counts.get(name.lower(), 0) >= _WORTH_AN_INDEX]
-        explanation.advice = await self._advice(statement, large, {name: size.rows for name, size in sizes.items() if size.rows})
+        explanation.advice = await self._advice(
+            statement, large, {table: estimates[table.lower()] for table in called.values() if table.lower() in estimates}
+        )
         if any(step.costly for step in explanation.steps) and not explanation.advice:
             explanation.notes.append("No index was found that the engine would use instead.")
         if analyze:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from opsroom_databases.settings import DatabasesSettings, split_flag
-from opsroom_databases.sources import parse_url
+from opsroom_databases.sources import FileSource, parse_url
 from opsroom_shared.config import ConfigError
 from opsroom_shared.settings import read_settings
 
@@ -38,7 +38,10 @@ def test_flag_is_name_and_url(flag: str, name: str, url: str) -> None:
 )
 def test_url_names_a_file(url: str, file: str) -> None:
     """Absolute and relative URLs and plain paths are understood."""
-    assert str(parse_url(url).file) == file
+    source = parse_url(url)
+
+    assert isinstance(source, FileSource)
+    assert str(source.file) == file
 
 
 def test_all_three_places_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

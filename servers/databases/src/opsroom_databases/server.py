@@ -7,7 +7,7 @@ from opsroom_shared.config import ConfigError
 from opsroom_shared.serve import App, Program, run
 
 from .settings import DatabasesSettings, add_flags
-from .sources import Source, file_problem, parse_url
+from .sources import FileSource, Source, file_problem, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ def sources(settings: DatabasesSettings) -> dict[str, Source]:
     found: dict[str, Source] = {}
     for name, database in settings.databases.items():
         source = parse_url(database.url.get_secret_value())
-        if problem := file_problem(source.file):
+        if isinstance(source, FileSource) and (problem := file_problem(source.file)):
             raise ConfigError(f"databases.{name}: {problem}")
         found[name] = source
     if settings.demo:

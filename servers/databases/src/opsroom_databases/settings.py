@@ -3,7 +3,6 @@
 import argparse
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from opsroom_shared.settings import ServerSettings
@@ -11,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
-from .sources import parse_url
+from .sources import NetworkSource, parse_url
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
@@ -82,9 +81,17 @@ class _AddDatabase(argparse.Action):
 
 
 def split_flag(value: str) -> tuple[str, str]:
-    """`shop=sqlite:///shop.db` as name and URL. A name that is left out is the file's, or `main`."""
+    """`shop=sqlite:///shop.db` as name and URL. A name that is left out is the file's or the database's, or `main`."""
     name, equals, url = value.partition("=")
     if equals and _NAME.fullmatch(name):
         return name, url
-    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", Path(value.partition("?")[0]).stem)
+    stem = re.sub(r"[^A-Za-z0-9_.-]", "_", _own_name(value))
     return (stem if _NAME.fullmatch(stem) else "main"), value
+
+
+def _own_name(url: str) -> str:
+    try:
+        source = parse_url(url)
+    except ValueError:
+        return ""  # settings say what is wrong; a name made of it could show a password
+    return source.database if isinstance(source, NetworkSource) else source.file.stem

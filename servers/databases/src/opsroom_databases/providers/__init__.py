@@ -1,12 +1,13 @@
 """The engines behind the tools: one narrow Protocol, one module per engine."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeAlias, cast
 
 from ..cells import Cell
 from ..models import Column, DatabaseStatus, Explanation, RelationKind, RowsAre, TableDescription
 from ..settings import DatabasesSettings
-from ..sources import Source
+from ..sources import LocalFile, Source
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,16 @@ class Database(Protocol):
 
 def open_database(name: str, source: Source, settings: DatabasesSettings) -> Database:
     """The provider for *source*. Nothing is connected or started before the first call of a method."""
+    return _OPENERS[source.dialect](name, source, settings)
+
+
+# A dialect's driver and rules are imported by the first database that needs them. Which kind of source belongs to a dialect
+# is decided by parse_url.
+def _sqlite(name: str, source: Source, settings: DatabasesSettings) -> Database:
     from .sqlite import SqliteDatabase
 
-    return SqliteDatabase(name, source, settings)
+    return SqliteDatabase(name, cast("LocalFile", source), settings)
+
+
+_Opener: TypeAlias = Callable[[str, Source, DatabasesSettings], Database]
+_OPENERS: Mapping[str, _Opener] = {"sqlite": _sqlite}

@@ -11,7 +11,7 @@ from ..index_advice import aliases, candidates
 from ..models import Column, DatabaseStatus, Explanation, IndexAdvice, TableDescription
 from ..plans import gain, plan_rows, scanned, steps
 from ..settings import DatabasesSettings
-from ..sources import Source, file_problem
+from ..sources import LocalFile, file_problem
 from ..sql_safety import Statement, check
 from . import Relation, Rows, Sampling, sqlite_worker
 from .sqlite_catalog import Catalog
@@ -30,7 +30,7 @@ _COUNT = """
 class SqliteDatabase:
     """A database file. It is opened for reading only, anew for each call, so that each call sees what is committed."""
 
-    def __init__(self, name: str, source: Source, settings: DatabasesSettings) -> None:
+    def __init__(self, name: str, source: LocalFile, settings: DatabasesSettings) -> None:
         self.name = name
         self.dialect = source.dialect
         self._settings = settings

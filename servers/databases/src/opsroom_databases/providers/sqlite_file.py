@@ -14,7 +14,7 @@ from ..dialects.sqlite import MODULES, RULES
 from ..index_advice import aliases
 from ..names import nearest
 from ..settings import DatabasesSettings
-from ..sources import Source, file_problem
+from ..sources import LocalFile, file_problem
 from ..sql_position import marked_name
 from ..sql_safety import Statement
 from . import sqlite_worker
@@ -41,7 +41,7 @@ _NAMES = """
 class GuardedFile:
     """One database file, read by killable workers. Every failure leaves here as a ToolFailure."""
 
-    def __init__(self, name: str, source: Source, settings: DatabasesSettings) -> None:
+    def __init__(self, name: str, source: LocalFile, settings: DatabasesSettings) -> None:
         self.name = name
         self._source, self._settings = source, settings
         policy = sqlite_worker.Policy(

@@ -10,13 +10,13 @@ Words stand in order, inflected or not, and articles and the like may stand betw
     *       up to four words
     ?       any one word
     #       a number or a version
-    §       an id or a statement that was recognised on its own
+    §       an id or a link that was recognised on its own
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .words import LITERAL, MARKS, PASSED_OVER, Words, stem
+from .words import IDENTIFIER, MARKS, PASSED_OVER, Words, stem
 
 _GAP = 4
 _SKIPPED = 2
@@ -56,7 +56,7 @@ class _Element:
             return word not in MARKS
         if word in self.exact or stemmed in self.stems:
             return True
-        return (self.numbers or self.kind == "#") and (word[0].isdigit() or (word[0] in "v#" and word[1:2].isdigit()))
+        return (self.numbers or self.kind == "#") and _is_number(word)
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,11 @@ class _Phrase:
     source: str
     elements: tuple[_Element, ...]
     head: bool
+
+
+def _is_number(word: str) -> bool:
+    """A count, an id or a version (12, #12, v2.3.1), not a time of the day."""
+    return (word[0].isdigit() or (word[0] in "v#" and word[1:2].isdigit())) and ":" not in word
 
 
 class PhraseBook:
@@ -112,7 +117,7 @@ def _element(part: str, source: str, terms: Mapping[str, Sequence[str]]) -> _Ele
     for word in _alternatives(part, source, terms):
         if word == "#":
             numbers = True
-        elif word.startswith("=") or word == LITERAL:
+        elif word.startswith("=") or word == IDENTIFIER:
             exact.add(word.removeprefix("="))
         else:
             stems.add(stem(word))

@@ -6,8 +6,8 @@ _NAME = r"[A-Za-z_:][\w:]*"
 _DURATION = r"\d+(?:ms|[smhdwy])"
 _ANCHOR = re.compile(
     rf"""
-    {_NAME}(?:\{{[^{{}}]{{0,500}}\}})?\[{_DURATION}(?::(?:{_DURATION})?)?\]              # metric[5m]
-    | (?:{_NAME})?\{{\s*{_NAME}\s*(?:=~|!~|!=|=)\s*                                       # metric{{label="x"}}
+    (?<![\w:]){_NAME}(?:\{{[^{{}}]{{0,500}}\}})?\[{_DURATION}(?::(?:{_DURATION})?)?\]              # metric[5m]
+    | (?:(?<![\w:]){_NAME})?\{{\s*{_NAME}\s*(?:=~|!~|!=|=)\s*                                       # metric{{label="x"}}
         (?:"[^"\n]{{0,200}}"|'[^'\n]{{0,200}}')[^{{}}]{{0,500}}\}}
     | \b(?:topk|bottomk|quantile|count_values|histogram_quantile|limitk)\s*\(\s*["'\d.]+\w*["']?\s*,  # topk(5, …
     | \b(?:sum|avg|min|max|count|stddev|group)\s+(?:by|without)\s*\([\w\s,]{{0,200}}\)\s*\(         # sum by (job) (…

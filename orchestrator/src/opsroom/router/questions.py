@@ -1,7 +1,6 @@
 """The words with which the router asks back or declines."""
 
 from collections.abc import Mapping
-from textwrap import shorten
 
 from opsroom.agents.definition import AgentDefinition
 
@@ -19,7 +18,7 @@ class Questions:
         likely = [agent for agent, score in ranked(scores) if score > 0 and agent in self._agents][:_MOST_CHOICES]
         if not likely:
             return f"What is it about? I can help with {self._trades}; name the service, change, table or alert you mean."
-        choices = [f"{self._agents[agent].title}: {_first_clause(self._agents[agent].description)}" for agent in likely]
+        choices = [f"{self._agents[agent].title}: {self._agents[agent].description}" for agent in likely]
         if len(choices) == 1:
             choices.append("Something else: say what in a few words")
         return "\n".join(["Which of these do you mean?", *(f"{number}. {choice}" for number, choice in enumerate(choices, 1))])
@@ -34,8 +33,3 @@ class Questions:
 def ranked(scores: Mapping[str, float]) -> list[tuple[str, float]]:
     """Best first; the name settles a tie."""
     return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))
-
-
-def _first_clause(description: str) -> str:
-    clause = shorten(description.partition(";")[0].rstrip("."), 100, placeholder="…")
-    return clause[:1].lower() + clause[1:]

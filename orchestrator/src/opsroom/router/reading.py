@@ -3,20 +3,23 @@
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import TypeAlias
 
 from opsroom.agents.definition import AgentDefinition
+from opsroom.errors import UsageError
 
 from .phrases import Hit, PhraseBook
 from .promql import find_promql
 from .sql import find_sql
-from .words import LITERAL, Words, read_words, stem, words_of
+from .words import IDENTIFIER, STATEMENT, Words, read_words, stem, words_of
 
 Span: TypeAlias = tuple[int, int]
 
 _NAMED: Mapping[str, Callable[[str], Span | None]] = {"{sql}": find_sql, "{promql}": find_promql}
 """Literals that are no regular expression: a definition writes their name."""
 _MOST_LITERALS = 20
+_MOST_HITS = 100
 
 
 @dataclass(frozen=True)
@@ -51,14 +54,26 @@ class Reading:
         return {agent: round(1 - left, 3) for agent, left in missing.items() if left < 1}
 
 
+@dataclass(frozen=True)
+class _Literal:
+    start: int
+    end: int
+    agent: str
+    sign: str
+    """The word that stands for it."""
+
+
 class Reader:
     """The routing tables of all agents, compiled once."""
 
     def __init__(self, agents: Mapping[str, AgentDefinition]) -> None:
-        """Raises ValueError for a phrase or a literal that cannot be used."""
+        """Raises UsageError for a phrase or a literal that cannot be used."""
         self._book = PhraseBook()
         for name, agent in agents.items():
-            self._book.add(name, agent.routing.phrases, agent.routing.terms)
+            try:
+                self._book.add(name, agent.routing.phrases, agent.routing.terms)
+            except ValueError as error:
+                raise UsageError(f"agent {name}: routing.phrases: {error}") from None
         self._named = [
             (name, _NAMED[literal]) for name, agent in agents.items() for literal in agent.routing.literals if literal in _NAMED
         ]
@@ -80,14 +95,14 @@ class Reader:
         found = self._literals(text)
         pieces: list[str] = []
         at = 0
-        for start, end, _ in found:
-            pieces += [text[at:start], f" {LITERAL} "]
-            at = end
+        for literal in found:
+            pieces += [text[at : literal.start], f" {literal.sign} "]
+            at = literal.end
         words = read_words("".join([*pieces, text[at:]]).replace("```", " "))
-        places = [index for index, word in enumerate(words.words) if word == LITERAL]
-        # the text itself may hold the sign; then the places no longer line up, and all go to the first
+        places = [place for place, word in enumerate(words.words) if word in (IDENTIFIER, STATEMENT)]
+        # the text itself may hold such a sign; then the places no longer line up, and all go to the first
         lined_up = len(places) == len(found)
-        owners = tuple((agent, places[index if lined_up else 0]) for index, (_, _, agent) in enumerate(found))
+        owners = tuple((literal.agent, places[index if lined_up else 0]) for index, literal in enumerate(found))
         return self._read(words, owners)
 
     def part(self, reading: Reading, start: int, end: int) -> Reading:
@@ -101,7 +116,7 @@ class Reader:
         return self._read(words_of(words), tuple(owner for owner in reading.literals if owner[1] not in places))
 
     def _read(self, words: Words, owners: tuple[tuple[str, int], ...]) -> Reading:
-        hits = list(self._book.find(words))
+        hits = list(islice(self._book.find(words), _MOST_HITS))
         # a longer phrase explains the shorter ones of others inside it, and the words that it is made of
         hits = [hit for hit in hits if not any(other.agent != hit.agent and hit.within(other) for other in hits)]
         explained = {place: hit.agent for hit in hits if len(hit.at) > 1 for place in hit.at}
@@ -114,27 +129,27 @@ class Reader:
                     vocabulary.setdefault(agent, {})[word] = weight
         return Reading(words, owners, tuple(hits), vocabulary)
 
-    def _literals(self, text: str) -> list[tuple[int, int, str]]:
-        """Start, end and agent of the literals, in order and without overlap; the one that was listed first wins a place."""
-        found: list[tuple[int, int, str]] = []
+    def _literals(self, text: str) -> list[_Literal]:
+        """The literals of the text, in order and without overlap; the one that was listed first wins a place."""
+        found: list[_Literal] = []
         for agent, find in self._named:
             if span := find(text):
-                _claim(found, [(*span, agent)])
+                _claim(found, [_Literal(*span, agent, STATEMENT)])
         for agent, pattern in self._patterns:
-            _claim(found, ((*match.span(), agent) for match in pattern.finditer(text)))
-        return sorted(found)
+            _claim(found, (_Literal(*match.span(), agent, IDENTIFIER) for match in pattern.finditer(text)))
+        return sorted(found, key=lambda literal: literal.start)
 
 
-def _claim(found: list[tuple[int, int, str]], more: Iterable[tuple[int, int, str]]) -> None:
-    for start, end, agent in more:
+def _claim(found: list[_Literal], more: Iterable[_Literal]) -> None:
+    for new in more:
         if len(found) == _MOST_LITERALS:
             return
-        if start < end and all(end <= other[0] or start >= other[1] for other in found):
-            found.append((start, end, agent))
+        if new.start < new.end and all(new.end <= other.start or new.start >= other.end for other in found):
+            found.append(new)
 
 
 def _compiled(agent: str, literal: str) -> re.Pattern[str]:
     try:
         return re.compile(literal, re.IGNORECASE)
     except re.error as error:
-        raise ValueError(f"{agent}: the literal {literal!r} is no regular expression: {error}") from None
+        raise UsageError(f"agent {agent}: routing.literals: {literal!r} is no regular expression: {error}") from None

@@ -99,5 +99,5 @@ def check_text(text: str) -> None:
 
 
 def build_router(agents: Mapping[str, AgentDefinition], *, asks_model: bool = True) -> Router:
-    """The router with its local stages. Raises ValueError for a routing table that cannot be used."""
+    """The router with its local stages. Raises UsageError for a routing table that cannot be used."""
     return Router((Insisted(agents), Commands(agents), Rules(agents)), agents, asks_model=asks_model)

@@ -103,6 +103,8 @@ class Rules:
             return None
         ((agent, head),) = heads.items()
         words = reading.words.words
+        if any(words[start] in _IMPERATIVES for start, _ in _steps(words)[1:]):
+            return None
         others = [hit.start for hit in reading.hits if hit.agent != agent]
         others += [place for owner, place in reading.literals if owner != agent]
         for start in others:

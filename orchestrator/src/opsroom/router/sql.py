@@ -69,11 +69,12 @@ _TAILS = tuple(
         r"(?<![=<>(,\s])\s*\?(?:\s.*|$)",
         r"(?<=[\w)'\"])[.!]\s+(?-i:[A-Z]).*",
         r",?\s+(?:and|then|but|so|or)\s+(?:then|tell|show|explain|plot|give|let|send|export|check|what|why|how|is|are)\b.*",
-        r"[\s,]+(?:please|pls|thanks|thank\s+you|for\s+me)[\s.!]*$",
-        r"\s+(?:on|in|against)\s+(?:the\s+)?[\w-]+(?:\s+(?:database|db|replica|server|cluster))?[\s.!]*$",
-        r"[\s.!]+$",
+        r"(?<![\s,])[\s,]+(?:please|pls|thanks|thank\s+you|for\s+me)[\s.!]*$",
+        r"(?<!\s)\s+(?:on|in|against)\s+(?:the\s+)?[\w-]+(?:\s+(?:database|db|replica|server|cluster))?[\s.!]*$",
+        r"(?<![\s.!])[\s.!]+$",
     )
 )
+_BLANK = re.compile(r"\s{200}")
 _MOST_STARTS = 12
 _LONGEST_LIST = 4_000
 
@@ -107,7 +108,9 @@ def _window(text: str, begin: int) -> str:
         # a quote of a string inside the statement closes nothing: where a = 'x'
         if inside.count(closing) % 2 == 0:
             return inside.rstrip()
-    statement = text[begin:]
+    # the patterns below would take quadratic time on long blank stretches, and no statement has one
+    blank = _BLANK.search(text, begin)
+    statement = text[begin : blank.start() if blank else None]
     if semicolon := _semicolon(statement):
         return statement[:semicolon]
     for tail in _TAILS:

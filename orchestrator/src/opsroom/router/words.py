@@ -7,8 +7,9 @@ from functools import lru_cache
 
 from .vocabulary import VOCABULARY, word_set
 
-LITERAL = "§"
-"""The word that stands for an id or a statement that was recognised and cut out."""
+IDENTIFIER = "§"
+STATEMENT = "¤"
+"""The words that stand for an id or a link, and for a statement of SQL or PromQL, that were recognised and cut out."""
 
 MARKS = frozenset(",;.?!:\n")
 
@@ -30,8 +31,9 @@ _CONTRACTIONS = (
     ),
     (re.compile(r"\bre (run|deploy|start|open|base|try|build|view)"), r"re\1"),
 )
-_TOKEN = re.compile(r"\w+(?:[./:@#+~-]+\w+)*%?|[#!]\d+|[,;.?!:\n]|§")
+_TOKEN = re.compile(r"@?\w+(?:[./:@#+~-]+\w+)*%?|[#!]\d+|[,;.?!:\n]|[§¤]")
 _VOWELS = frozenset("aeiou")
+_LONGEST_WORD = 30
 
 PASSED_OVER = word_set(VOCABULARY.polite.passed_over)
 """Words that may stand between the words of a phrase."""
@@ -81,11 +83,13 @@ def _head(words: Sequence[str]) -> int:
     return 0
 
 
-@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """*word* without its inflection: deploys, deployed and deploying are one. Only equality of two stems means anything."""
-    if len(word) < 4 or not word.isalpha() or not word.isascii():
-        return word
+    return _stem(word) if 4 <= len(word) <= _LONGEST_WORD and word.isalpha() and word.isascii() else word
+
+
+@lru_cache(maxsize=20_000)
+def _stem(word: str) -> str:
     if word.endswith(("ies", "ied")):
         return word[:-3] + "y"
     for ending in ("ing", "ed"):

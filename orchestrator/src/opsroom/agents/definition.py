@@ -1,4 +1,4 @@
-"""An agent as data: what it is for, which tools it may see, how it is recognised, what it answers, and what it does without a model."""
+"""An agent as data: what it is for, its tools, how it is recognised, what it answers, and what it does without a model."""
 
 import re
 from typing import Annotated, Literal, TypeAlias
@@ -21,11 +21,11 @@ class Routing(_Strict):
     commands: tuple[str, ...] = ()
     """Slash commands beside the agent's own name: `sql` makes `/sql …` this agent's."""
     literals: tuple[Pattern, ...] = ()
-    """Forms that only this agent's requests have: D123, owner/repo#12. `{sql}` and `{promql}` stand for a statement of that language."""
+    """Forms that only this agent's requests have: D123, owner/repo#12. `{sql}` and `{promql}` stand for a whole statement."""
     terms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Named lists of words: `{task}` in a phrase stands for any word of `task`."""
     phrases: tuple[str, ...] = ()
-    """Strong phrases: any of them makes it a request for this agent, unless another agent has one too. `router.phrases` has the notation."""
+    """Strong phrases, in the notation of `router.phrases`: any makes it this agent's, unless another agent has one too."""
     words: dict[str, float] = Field(default_factory=dict)
     """Vocabulary with weights, for the keyword score."""
 
@@ -38,7 +38,7 @@ class OutputField(_Strict):
 
 
 class OfflineCall(_Strict):
-    """A read-only call to make when no model is available. The first two that match are made, one without a pattern only alone."""
+    """A read-only call to make when no model is available. The first two that match are made, one without pattern only alone."""
 
     match: Pattern = ""
     """Empty matches every request. `(?P<group>…)` fills `{group}` in the arguments, `{text}` is the whole request."""

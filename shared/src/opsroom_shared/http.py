@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+import os
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ from .redact import redact
 from .settings import ServerSettings, host_port
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from fastmcp import FastMCP
     from starlette.requests import Request
     from starlette.responses import Response
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 5
+_CANCEL_SECONDS = 2
 _READY_SECONDS = 10
 
 Ready = Callable[[], Awaitable[dict[str, str | None]]]
@@ -41,7 +45,8 @@ def listen(address: str) -> socket.socket:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise ConfigError(f"http: cannot listen on {address}: {error.strerror or error}. Choose another HOST:PORT") from None
+        reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
+        raise ConfigError(f"http: cannot listen on {address}: {reason}. Choose another HOST:PORT") from None
 
 
 async def serve_http(mcp: "FastMCP", ready: Ready, settings: ServerSettings, listener: socket.socket, ending: "Ending") -> None:
@@ -81,6 +86,17 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
+
+    @override
+    def handle_exit(self, sig: int, frame: "FrameType | None") -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a call that is cut off now is no error of ours
+        super().handle_exit(sig, frame)
+
+    @override
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.server_state.tasks:  # cancelled, but not awaited: they still use what the lifespan holds
+            await asyncio.wait(self.server_state.tasks, timeout=_CANCEL_SECONDS)
 
 
 class _OneToken(TokenVerifier):

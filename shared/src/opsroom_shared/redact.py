@@ -13,19 +13,19 @@ _QUOTED = r"\"(?:\\.|[^\"\\])*\"?|'(?:\\.|''|[^'\\])*'?"
 # Repetitions are bounded where they could start anywhere in a long line: a log line must not cost quadratic time.
 _PATTERNS = (
     re.compile(
-        r"(?P<head>\b(?:proxy-)?authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:[\w-]{1,20}\s)?)(?P<secret>[^\s\"',;]+)",
+        r"(?P<head>authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:[\w-]{1,20}\s)?)(?P<secret>[^\s\"',;]+)",
         re.IGNORECASE,
     ),
-    re.compile(r"(?P<head>\bcookie[\"']?\s{0,8}[:=]\s{0,8})(?P<secret>[^\r\n]+)", re.IGNORECASE),
+    re.compile(r"(?P<head>cookie[\"']?\s{0,8}[:=]\s{0,8})(?P<secret>[^\r\n]+)", re.IGNORECASE),
     # outside of a header only what looks like a credential: "Basic authentication failed" is a sentence
-    re.compile(r"(?P<head>\b(?:[Bb]earer|[Bb]asic)\s{1,8})(?P<secret>(?=[\w.~+/-]{0,200}[0-9A-Z_=])[\w.~+/=-]{6,})"),
+    re.compile(r"(?P<head>(?:[Bb]earer|[Bb]asic)\s{1,8})(?P<secret>(?=[\w.~+/-]{0,200}[0-9A-Z_=])[\w.~+/=-]{6,})"),
     # password=…, "api_key": "…", X-Auth-Token: …; the value is a quoted text or one word
     re.compile(
         rf"(?P<head>{_NAME}[\w-]{{0,40}}[\"']?\s{{0,8}}(?:=>|[=:])\s{{0,8}}b?)(?P<secret>{_QUOTED}|[^\s\"',;&)}}\]]+)",
         re.IGNORECASE,
     ),
     # SQL: PASSWORD 'secret', IDENTIFIED BY 'secret'
-    re.compile(rf"(?P<head>\b(?:password|identified\s{{1,8}}by)\s{{1,8}})(?P<secret>{_QUOTED})", re.IGNORECASE),
+    re.compile(rf"(?P<head>(?:password|identified\s{{1,8}}by)\s{{1,8}})(?P<secret>{_QUOTED})", re.IGNORECASE),
     # the shapes of well-known tokens: Anthropic and OpenAI, GitHub, GitLab, Phabricator, Slack, Grafana, AWS, Google, JWT
     re.compile(
         r"(?P<head>\b)(?P<secret>sk-(?=[\w-]{0,200}\d)[\w-]{16,200}|gh[opsur]_\w{20,255}|github_pat_\w{20,255}"
@@ -38,7 +38,7 @@ _PATTERNS = (
 )
 
 _WORD = re.compile(r"[^\s\"]+")
-_USER = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}://[^:/@]{0,200}:).+", re.IGNORECASE)
+_USER = re.compile(r"(://[^:/@]{0,200}:).+")
 
 _hidden: set[str] = set()
 

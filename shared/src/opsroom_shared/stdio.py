@@ -26,6 +26,8 @@ MAX_MESSAGE = 4 * 1_048_576
 
 async def serve_stdio(mcp: "FastMCP", ending: "Ending") -> None:
     """Serves *mcp* until its input ends: calls in flight are cancelled, then the lifespan is torn down."""
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison] - so it is where file descriptor 0 is closed
+        raise ConfigError("stdin is closed. Let an MCP client start this, or serve with --http HOST:PORT")
     if os.isatty(0):
         print("Speaking MCP on stdin and stdout; Ctrl-D ends it, --help says more.", file=sys.stderr)  # noqa: T201 - a person is there
     stdin = _EndableInput(ending.begin)
@@ -37,17 +39,17 @@ async def serve_stdio(mcp: "FastMCP", ending: "Ending") -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
     sys.stdin = io.TextIOWrapper(io.BufferedReader(stdin))
-    await mcp.run_stdio_async(show_banner=False)
+    try:
+        await mcp.run_stdio_async(show_banner=False)
+    except* BrokenPipeError:
+        log.info("the client has gone without waiting for its answer")
 
 
 class _EndableInput(io.RawIOBase):
     """The process's stdin, which a signal can end: a plain read in a thread could not be interrupted."""
 
     def __init__(self, on_end: Callable[[], None]) -> None:
-        try:
-            self._stdin = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
-        except OSError:
-            raise ConfigError("stdin is closed. Let an MCP client start this, or serve with --http HOST:PORT") from None
+        self._stdin = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, 3)
         # what a tool starts must not read the wire
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -72,6 +74,7 @@ class _EndableInput(io.RawIOBase):
         woken = any(descriptor == self._wake for descriptor, _ in self._poll.poll())
         data = b"" if woken else os.read(self._stdin, len(into))
         if not data or self._is_too_long(data):
+            self.end()  # whoever reads once more is told the same
             self._on_end()
             return 0
         into[: len(data)] = data

@@ -5,6 +5,7 @@ import inspect
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
@@ -27,7 +28,6 @@ from .outside import clean
 from .redact import redact
 
 if TYPE_CHECKING:
-    from fastmcp.server.lifespan import Lifespan
     from mcp.types import Tool as WireTool
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def create_server(
     instructions: str,
     tools: Iterable[Tool],
     allow_writes: bool = True,
-    lifespan: "Lifespan | None" = None,
+    lifespan: Callable[[FastMCP], AbstractAsyncContextManager[dict[str, object]]] | None = None,
     middleware: Sequence[Middleware] = (),
 ) -> FastMCP:
     """A FastMCP server with *tools* registered. *distribution* names the wheel whose version it reports.

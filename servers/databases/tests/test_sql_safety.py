@@ -46,6 +46,7 @@ def test_arbitrary_text_is_judged_in_words(text: str) -> None:
         ("WITH t(a, b) AS (SELECT f(1), 2), u(c) AS NOT MATERIALIZED (SELECT 3) SELECT * FROM t, u", ["f"]),
         ("WITH f(a) AS (SELECT 1) SELECT f(2) FROM f", ["f"]),
         ("SELECT CAST(a AS DECIMAL(10, 2)) FROM t", []),
+        ("SELECT a FROM t GROUP BY (a) ORDER BY (SELECT 1), f(b)", ["f"]),
         ("SELECT 'load_extension(1)' -- load_extension(1)", []),
     ],
 )
@@ -62,7 +63,9 @@ def test_called_functions_are_found(sql: str, names: list[str]) -> None:
         ("SELECT 1; SELECT 2", NotPermitted, "One statement at a time"),
         ("DROP TABLE pets", NotPermitted, "DROP is not a query"),
         ("SELECT lod(1)", NotPermitted, "Did you mean mod or log"),
-        ("SELECT 'a' FROM t WHERE", InvalidInput, r"cannot be read"),
+        ("SELECT 'a' FROM t WHERE", InvalidInput, "Something is missing here"),
+        ("SELECT 'a FROM t", InvalidInput, "not closed"),
+        ("SELECT cross FROM t", InvalidInput, "double quotes"),
         ("SELECT \ud800", InvalidInput, "not valid Unicode"),
         ("SELECT 1\0", InvalidInput, "NUL"),
         ("PRAGMA user_version = 3", NotPermitted, "PRAGMA user_version with a value"),

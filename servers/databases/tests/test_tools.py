@@ -390,3 +390,43 @@ async def test_index_trial_leaves_the_database_alone(connect: Connect, clinic: P
         await client.call_tool("explain_query", {"sql": "SELECT * FROM visits WHERE cost > 3 ORDER BY vet", "analyze": True})
 
     assert state_of(clinic.parent) == before
+
+
+async def test_broken_view_does_not_hide_the_others(connect: Connect, clinic: Path) -> None:
+    """A view of what is gone is listed without columns, and everything else as ever."""
+    with closing(sqlite3.connect(clinic)) as owner:
+        owner.execute("CREATE VIEW broken AS SELECT * FROM nothing_there")
+    async with connect() as client:
+        relations = answer(await client.call_tool("search_schema", {"query": "broken total"}), Matches).relations
+        described = answer(await client.call_tool("describe_table", {"table": "pets"}), TableDescription)
+
+    assert {row.name: row.matched for row in relations} == {"broken": "", "spending": "total"}
+    assert described.rows == 120
+
+
+async def test_schema_of_many_tables_is_bounded(connect: Connect, tmp_path: Path) -> None:
+    """Thousands of tables are answered with the first hundred and a sentence."""
+    wide = tmp_path / "wide.db"
+    with closing(sqlite3.connect(wide)) as owner:
+        owner.execute("PRAGMA synchronous = OFF")
+        owner.executescript(
+            "BEGIN;" + "".join(f"CREATE TABLE t{number} (a, b, c, d, e, f, g, h, i, j);" for number in range(2_500)) + "COMMIT;"
+        )
+    async with connect(databases={"wide": wide}) as client:
+        result = await client.call_tool("search_schema", {"query": "*"})
+
+    matches = answer(result, Matches)
+    assert (len(matches.relations), matches.truncated) == (100, True)
+    assert "2400 more match" in str(matches.hint)
+
+
+async def test_empty_database_is_a_database(connect: Connect, tmp_path: Path) -> None:
+    """A file without a single byte is an empty SQLite database, and says that it has no tables."""
+    empty = tmp_path / "empty.db"
+    empty.touch()
+    async with connect(databases={"empty": empty}) as client:
+        found = answer(await client.call_tool("search_schema", {"query": "*"}), Matches)
+        page = answer(await client.call_tool("run_query", {"sql": "SELECT 1 WHERE 0"}), QueryPage)
+
+    assert (found.relations, found.truncated) == ([], False)
+    assert (page.rows, page.columns[0].type) == ([], "null")

@@ -134,10 +134,14 @@ def _tokens(sql: str, rules: Rules) -> list[Token]:
     try:
         tokens = Dialect.get_or_raise(rules.dialect).tokenize(sql)
     except TokenError as error:
-        raise InvalidInput(f"The statement cannot be read: {str(error).splitlines()[0]}") from None
+        raise InvalidInput("The statement cannot be read: a quote, a bracket or a comment is not closed.") from error
     if len(tokens) > _MAX_TOKENS:
         raise TooLarge(f"The statement has more than {_MAX_TOKENS:,} words.")
-    return tokens
+    return [_as_name(token) if sql[token.start : token.end + 1].lower() in rules.plain_words else token for token in tokens]
+
+
+def _as_name(token: Token) -> Token:
+    return Token(TokenType.VAR, token.text, token.line, token.col, token.start, token.end, token.comments)
 
 
 def _one_statement(tokens: list[Token], sql: str) -> list[Token]:
@@ -185,10 +189,15 @@ def _parse_problem(error: ParseError, sql: str) -> str:
     first = error.errors[0] if error.errors else {}
     description = first.get("description") or str(error).splitlines()[0]
     line, column, highlight = first.get("line"), first.get("col"), first.get("highlight") or ""
+    if description.startswith("Required keyword"):  # it names classes of the parser's
+        description = "Something is missing here"
+    description = f"The statement cannot be read: {description.rstrip('.')}."
+    if highlight.isidentifier():
+        description += " A name that is a word of SQL has to stand in double quotes."
     if line is None or column is None:
-        return f"The statement cannot be read: {description}."
+        return description
     start = sum(len(each) + 1 for each in sql.split("\n")[: line - 1]) + column - len(highlight)
-    return f"The statement cannot be read: {description}.\n{marked(sql, max(start, 0))}"
+    return f"{description}\n{marked(sql, max(start, 0))}"
 
 
 def _check_nodes(tree: exp.Expr, rules: Rules) -> None:
@@ -230,6 +239,8 @@ def called(tokens: Sequence[Token]) -> Iterator[Token]:
             continue
         previous = tokens[index - 1] if index else None
         quoted = token.token_type == TokenType.IDENTIFIER
+        if not quoted and len(token.text.split()) > 1:
+            continue  # ORDER BY and the like: a name of several words would be quoted
         word = token.text.lower()
         if not quoted and word in _SYNTAX_BEFORE_PARENTHESIS and not (word in _OPERATOR_WORDS and not _ends_operand(previous)):
             continue

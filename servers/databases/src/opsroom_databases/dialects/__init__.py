@@ -24,6 +24,8 @@ class Rules:
     """Syntax nodes beyond those of every dialect, by class name in sqlglot."""
     denied_relations: re.Pattern[str] = field(default=NOTHING_DENIED)
     """Relations that show more than rows of the database."""
+    plain_words: frozenset[str] = frozenset()
+    """Keywords of the parser that are names like any other in this dialect."""
     tables_take_arguments: bool = False
     """Whether `FROM name(…)` opens a table of that name and can never call a function."""
     explain_words: tuple[tuple[str, ...], ...] = ((),)

@@ -48,6 +48,10 @@ _BUILT_IN = "dbstat fts3 fts3tokenize fts4 fts4aux fts5 fts5vocab geopoly json_e
 MODULES = frozenset(_BUILT_IN.split()) | _PRAGMA_TABLES
 
 
+_PLAIN_WORDS = """
+    any describe fetch grant ilike interval lateral overlaps partitioned_by qualify revoke rlike tablesample uncache xor
+"""
+
 RULES = Rules(
     dialect="sqlite",
     functions=frozenset(f"{_SCALAR} {_AGGREGATE} {_WINDOW} {_TIME} {_MATH} {_JSON} {_SEARCH} {_SPATIAL}".split())
@@ -61,6 +65,7 @@ RULES = Rules(
         rf"sqlite_dbpage|sqlite_stmt|bytecode|tables_used|(?!(?:{'|'.join(sorted(_PRAGMA_TABLES))})$)pragma_.*",
         re.IGNORECASE,
     ),
+    plain_words=frozenset(_PLAIN_WORDS.split()),
     tables_take_arguments=True,
     explain_words=((), ("QUERY", "PLAN")),
 )

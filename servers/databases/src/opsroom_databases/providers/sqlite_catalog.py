@@ -22,6 +22,7 @@ from .sqlite_file import GuardedFile, Values, cell, quoted, shown
 
 _COUNT_SECONDS = 2.0
 _SAMPLE_BYTES = 16_000
+_MOST_VIEWS = 500
 _KINDS: dict[str, RelationKind] = {"table": "table", "view": "view", "virtual": "virtual table"}
 
 _TABLES = """
@@ -83,9 +84,7 @@ class Catalog:
         listed, columns, indexes = await self._file.rows((_TABLES, ()), (_COLUMNS, ()), (_INDEXES, ()))
         tables = _tables(listed)
         sizes = await self._sizes(tables)
-        by_table: dict[str, list[Column]] = {}
-        for table, name, kind in columns:
-            by_table.setdefault(str(table), []).append(Column(name=shown(name), type=shown(kind)))
+        by_table = _by_table(columns) | await self._columns_of_views(tables)
         by_index: dict[str, list[str]] = {}
         for table, index, on in indexes:
             by_index.setdefault(str(table), []).append(f"{shown(index)} ({shown(on)})")
@@ -96,7 +95,7 @@ class Catalog:
                 Relation(
                     name=shown(table.name),
                     kind=table.kind,
-                    columns=tuple(by_table.get(table.name) or await self.columns(table.name)),
+                    columns=tuple(by_table.get(table.name, ())),
                     indexes=tuple(by_index.get(table.name, ())),
                     rows=size.rows,
                     rows_are=size.rows_are,
@@ -113,6 +112,15 @@ class Catalog:
             ]
         except InvalidInput:
             return []
+
+    async def _columns_of_views(self, tables: Sequence[_Table]) -> dict[str, list[Column]]:
+        """Of views and virtual tables; where one of them is broken it has none, and must not hide the others."""
+        names = [table.name for table in tables if table.kind != "table"][:_MOST_VIEWS]
+        try:
+            found = await self._file.rows(*((_COLUMNS_OF, (name,)) for name in names))
+        except InvalidInput:
+            return {name: await self.columns(name) for name in names}
+        return {name: _columns_of(rows) for name, rows in zip(names, found, strict=True)}
 
     async def estimates(self, names: Sequence[str]) -> dict[str, int]:
         """About how many rows each table of *names* has, by its name in lower case; found without reading the tables."""
@@ -200,6 +208,17 @@ class Catalog:
 
 def _tables(rows: Values) -> list[_Table]:
     return [_Table(str(name), _KINDS.get(str(kind), "table"), bool(without_rowid)) for name, kind, without_rowid in rows]
+
+
+def _by_table(rows: Values) -> dict[str, list[Column]]:
+    found: dict[str, list[Column]] = {}
+    for table, name, kind in rows:
+        found.setdefault(str(table), []).append(Column(name=shown(name), type=shown(kind)))
+    return found
+
+
+def _columns_of(rows: Values) -> list[Column]:
+    return [Column(name=shown(name), type=shown(kind)) for name, kind in rows]
 
 
 def _owner(name: str, tables: Sequence[_Table]) -> _Table | None:

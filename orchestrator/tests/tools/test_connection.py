@@ -211,6 +211,8 @@ async def test_greeting_on_stdout_is_forgiven(tmp_path: Path) -> None:
         ),
         (("/nowhere/server",), "/nowhere/server does not exist; correct servers.raw.command"),
         ((str(Path(__file__)),), f"{__file__} is not an executable file; correct servers.raw.command"),
+        (("bad\0name",), "was not found on PATH"),
+        ((sys.executable, "bad\0argument"), "it cannot be started: embedded null byte"),
         (("opsroom-monitoring-none",), "the command 'opsroom-monitoring-none' was not found on PATH"),
     ],
 )
@@ -303,14 +305,21 @@ async def test_protocol_error_is_an_answer(tmp_path: Path, tool: str, code: str,
     assert (after.text, raw.state.restarts) == ("still here", 0)
 
 
-async def test_answer_outside_the_protocol(tmp_path: Path) -> None:
-    """A malformed result is the server's fault in one call; the session survives."""
+@pytest.mark.parametrize(
+    ("tool", "text"),
+    [
+        ("malformed", "raw: it answered outside the protocol: content: "),
+        ("not_json", "raw: the answer is not valid JSON-RPC"),
+    ],
+)
+async def test_answer_outside_the_protocol(tmp_path: Path, tool: str, text: str) -> None:
+    """A malformed result is the server's fault in one call, which ends at once; the session survives."""
     async with connection(server(tmp_path)) as raw:
-        outcome = await raw.call("malformed", {})
+        outcome = await raw.call(tool, {}, timeout=WAIT)
         after = await raw.call("echo", {"text": "still here"})
 
     assert (outcome.is_error, outcome.code) == (True, "unavailable")
-    assert outcome.text.startswith("raw: it answered outside the protocol: ")
+    assert outcome.text.startswith(text)
     assert len(outcome.text) < 700
     assert (after.text, raw.state.restarts) == ("still here", 0)
 
@@ -327,6 +336,16 @@ async def test_call_that_takes_too_long(tmp_path: Path) -> None:
     assert outcome.text == "raw did not answer wedge within 0.3 s."
     assert lost
     assert (after.text, raw.state.restarts) == ("again", 1)
+
+
+async def test_write_that_takes_too_long(tmp_path: Path) -> None:
+    """The answer to a write without an answer says that its effect is unknown."""
+    async with connection(server(tmp_path)) as raw:
+        await raw.settle(WAIT)
+        outcome = await raw.call("write_and_wedge", {}, timeout=0.3)
+
+    assert (outcome.code, outcome.retryable) == ("timeout", False)
+    assert outcome.text.endswith("It is not known whether it took effect: check before you repeat it.")
 
 
 async def test_server_s_own_time_limit_holds(tmp_path: Path) -> None:
@@ -353,6 +372,20 @@ async def test_cancelled_call_leaves_the_session_alone(tmp_path: Path) -> None:
     assert (outcome.text, len(pids(tmp_path))) == ("there", 1)
 
 
+async def test_server_that_stops_reading(tmp_path: Path) -> None:
+    """A call whose arguments its server does not take ends at its timeout, and not when they are written."""
+    async with connection(server(tmp_path)) as raw:
+        await raw.settle(WAIT)
+        os.kill(pids(tmp_path)[0], signal.SIGSTOP)
+        outcome = await raw.call("echo", {"text": "x" * 1_000_000}, timeout=0.2)
+        still_writing = {task.get_name() for task in asyncio.all_tasks()}
+        after = await raw.call("echo", {"text": "again"}, timeout=WAIT)
+
+    assert outcome.code == "timeout"
+    assert "opsroom call raw echo" in still_writing
+    assert (after.text, raw.state.restarts) == ("again", 1)
+
+
 async def test_number_of_tools_is_bounded(tmp_path: Path) -> None:
     """Of 1,000 listed tools the first are used, and the state says that the others are not."""
     async with connection(server(tmp_path, "many")) as raw:
@@ -369,6 +402,7 @@ async def test_endless_listing_is_ended(tmp_path: Path) -> None:
 
     assert up
     assert len(raw.listing.tools) == 20
+    assert raw.state.problems == ("the listing does not end after 20 pages; the rest is not used",)
 
 
 async def test_broken_tools_are_left_out_by_name(tmp_path: Path) -> None:
@@ -452,6 +486,24 @@ async def test_closing_leaves_nothing_behind(tmp_path: Path, mode: str) -> None:
     assert asyncio.all_tasks() == tasks
     assert descriptors() == open_before
     assert (raw.state.status, raw.state.last_error) == ("down", "closed")
+
+
+async def test_call_with_no_time_left(tmp_path: Path) -> None:
+    """A call whose time is up before the server has started says that it is still starting."""
+    async with connection(server(tmp_path, "late")) as raw:
+        outcome = await raw.call("echo", {}, timeout=0)
+
+    assert (outcome.code, outcome.attempts, outcome.text) == ("unavailable", 0, "raw is unavailable: it is still starting")
+
+
+async def test_closed_before_it_was_used(tmp_path: Path) -> None:
+    """A connection that nobody used closes, and starts nothing afterwards."""
+    raw = Connection("raw", server(tmp_path))
+    await raw.aclose()
+    outcome = await raw.call("echo", {}, timeout=WAIT)
+
+    assert (outcome.text, raw.state.status) == ("raw is unavailable: closed", "down")
+    assert not (tmp_path / "pids").exists()
 
 
 async def test_call_in_flight_when_the_connection_is_closed(tmp_path: Path) -> None:

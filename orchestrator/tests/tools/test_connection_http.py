@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gzip
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -222,6 +223,27 @@ async def test_endpoint_that_does_not_speak_mcp(app: App, reason: str) -> None:
     assert len(outcome.text) < 600
 
 
+async def test_compressed_answer() -> None:
+    """A server that compresses although it was asked not to is refused: nobody can tell what it would unpack to."""
+    bomb = gzip.compress(b" " * 1_000_000)
+    app = plainly(200, bomb, b"application/json", **{"content-encoding": "gzip"})
+    async with served(app) as url, connection(url) as far:
+        outcome = await far.call("tell", {})
+
+    assert (outcome.code, outcome.attempts) == ("unavailable", 0)
+    assert "the answer is compressed, although it was asked not to be" in outcome.text
+
+
+async def test_proxy_of_the_environment_is_not_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy variable does not come between opsroom and a server on loopback."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    async with served(clock().http_app()) as url, connection(url) as far:
+        outcome = await far.call("tell", {})
+
+    assert outcome.text == "time of clock"
+
+
 async def test_nothing_listens() -> None:
     """A port on which nothing listens is named with what to do."""
     async with served(plainly(200)) as url:
@@ -281,6 +303,34 @@ async def test_server_restarted_while_idle(era: Callable[[App], App]) -> None:
     assert read.text == "time of two"
 
 
+async def test_server_with_subscriptions_that_goes_away_while_idle() -> None:
+    """The end of its stream of announcements tells that the server is gone, before anybody calls."""
+    server = MCPServer("live")
+    server.add_tool(lambda: "old", name="old")
+    async with contextlib.AsyncExitStack() as stack:
+        async with served(server.streamable_http_app()) as url:
+            far = await stack.enter_async_context(connection(url))
+            await far.settle(WAIT)
+        noticed = await far.until(lambda: not far.up, WAIT)
+        await stack.enter_async_context(served(MCPServer("live").streamable_http_app(), port_of(url)))
+        back = await far.until(lambda: far.up, WAIT)
+        state = far.state
+
+    assert (noticed, back) == (True, True)
+    assert (state.changes, state.restarts) == ((ToolChange("removed", "old"),), 1)
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[::1/mcp", "http://127.0.0.1:99999/mcp", "http://no-such-host.invalid/mcp"])
+async def test_url_that_leads_nowhere(url: str) -> None:
+    """A URL that no connection can be made to is a reason and not a traceback."""
+    async with connection(url) as far:
+        outcome = await far.call("tell", {})
+
+    assert (outcome.code, outcome.attempts) == ("unavailable", 0)
+    assert outcome.text.startswith("far is unavailable: ")
+    assert len(outcome.text) < 300
+
+
 async def test_server_away_for_a_while() -> None:
     """While it is away calls say so; it is back for the next call without anybody's help."""
     async with served(clock("one").http_app()) as url:
@@ -326,12 +376,14 @@ async def test_answer_beyond_the_limit_of_a_message() -> None:
     """A 10 MB answer is refused before it is read as a whole, and the session survives."""
     async with served(clock().http_app()) as url, connection(url) as far:
         outcome = await far.call("large", {"size": 10_000_000})
-        streamed = await far.call("large", {"size": 2_000_000, "progress": True})
+        streamed = await far.call("large", {"size": 10_000_000, "progress": True})
+        allowed = await far.call("large", {"size": 4_000_000, "progress": True})
         after = await far.call("tell", {})
 
     assert (outcome.is_error, outcome.code) == (True, "too_large")
     assert "larger than 8 MiB" in outcome.text
     assert (streamed.is_error, streamed.code) == (True, "too_large")
+    assert (allowed.is_error, allowed.truncated) == (False, True)
     assert (after.text, far.state.restarts) == ("time of clock", 0)
 
 

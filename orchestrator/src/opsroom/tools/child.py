@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, Unpack
 import anyio
 from mcp import ClientSession
 from mcp.shared.message import SessionMessage
-from mcp.types import ErrorData, JSONRPCError, jsonrpc_message_adapter
+from mcp.types import PARSE_ERROR, ErrorData, JSONRPCError, jsonrpc_message_adapter
 from opsroom_shared.outside import clean
 from opsroom_shared.redact import redact
 from typing_extensions import override
 
-from .lines import Lines, Oversize
+from .lines import EDGE, Lines, Oversize
 from .process import CHUNK, HASTE, Child
 from .session import MAX_MESSAGE, TOO_LARGE, ServerTransport
 
@@ -89,19 +89,22 @@ class ChildTransport(ServerTransport):
                 self._on_end()
 
     def _message(self, line: bytes | Oversize) -> SessionMessage | None:
+        """The message in *line*. One that cannot be read ends the request that it names, or is garbage."""
         if isinstance(line, Oversize):
-            found = _ID_AT_HEAD.match(line.head) or _ID_AT_TAIL.search(line.tail)
-            if found:
-                error = ErrorData(code=-32000, message=TOO_LARGE)
-                return SessionMessage(JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=error))
-            line = line.head
+            return self._unreadable(line.head, line.tail, TOO_LARGE)
         if not line.strip():
             return None
         try:
             return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
         except ValueError:
-            self._garbage = self._garbage or redact(clean(line[:160].decode(errors="replace"), 80))
-            return None
+            return self._unreadable(line, line[-EDGE:], "the answer is not valid JSON-RPC")
+
+    def _unreadable(self, head: bytes, tail: bytes, why: str) -> SessionMessage | None:
+        if found := _ID_AT_HEAD.match(head) or _ID_AT_TAIL.search(tail):
+            error = ErrorData(code=PARSE_ERROR, message=why)
+            return SessionMessage(JSONRPCError(jsonrpc="2.0", id=int(found[1]), error=error))
+        self._garbage = self._garbage or redact(clean(head[:160].decode(errors="replace"), 80))
+        return None
 
     async def _write(self, outgoing: "MemoryObjectReceiveStream[SessionMessage]") -> None:
         stdin = self._child.stdin

@@ -7,13 +7,11 @@ outside the protocol come back as a ToolOutcome with `is_error` and the code `un
 import asyncio
 import contextlib
 import contextvars
-import importlib
 import logging
-import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from opsroom_shared.outside import clean
 from opsroom_shared.redact import redact
@@ -21,29 +19,29 @@ from pydantic import JsonValue
 
 from ..errors import ServerUnavailable
 from ..settings import ServerSettings
-from .listing import MAX_TOOLS, Listing, ToolChange, compare, read_listing
+from .dial import Progress, cleaned, import_client, list_tools, new_client
+from .listing import Listing, ToolChange, compare, read_listing
 from .outcome import ToolOutcome, answered, unanswered
 from .process import GRACE, HASTE, Child
-from .program import bearer_token, launch
+from .program import launch
 from .state import Pace, ServerState, Status
 from .trouble import Trouble, describe, diagnose, one_line, refused
 
 if TYPE_CHECKING:
     from fastmcp import Client
-    from fastmcp.client.progress import ProgressHandler
-    from mcp.types import CallToolResult, ServerNotification
+    from mcp.types import CallToolResult
 
     from .session import ServerTransport
 
 log = logging.getLogger(__name__)
 
-Progress: TypeAlias = Callable[[float, float | None, str | None], Awaitable[None]]
-"""Called with how much is done, of how much, and a message; the last two may be missing."""
+R = TypeVar("R")
 
 MAX_CHANGES: Final = 20
-_MAX_PAGES: Final = 20
 _CLOSE_SECONDS: Final = 10
 _LISTING_SPACE: Final = 0.2
+_SHORTEST_TTL: Final = 5
+_LONGEST_TTL: Final = 600
 
 
 class Connection:
@@ -74,6 +72,7 @@ class Connection:
         self._asked = asyncio.Event()
         self._kick = asyncio.Event()
         self._owner: asyncio.Task[None] | None = None
+        self._requests: set[asyncio.Task[object]] = set()
 
     @property
     def state(self) -> ServerState:
@@ -179,12 +178,17 @@ class Connection:
                         return ended(f"{self.name}: {result.text}", result.code, retryable=result.code == "unavailable")
                     repeatable = result.not_run or self._repeatable(tool)
                     if attempts == 2 or self._closing or not repeatable:
-                        return ended(self._interrupted(tool, repeatable=repeatable), "unavailable", retryable=repeatable)
+                        text = f"{self.name} went away while {tool} ran: {self._error or 'it was closed'}."
+                        return ended(_with_effect(text, repeatable=repeatable), "unavailable", retryable=repeatable)
         except ServerUnavailable as error:
-            return ended(str(error), "unavailable", retryable=True)
+            return ended(str(error), "unavailable", retryable=not self._hopeless)
         except TimeoutError:
+            if attempts == 0:
+                return ended(str(self._unavailable()), "unavailable", retryable=True)
             self._doubt()
-            return ended(f"{self.name} did not answer {tool} within {budget:g} s.", "timeout", retryable=self._repeatable(tool))
+            repeatable = self._repeatable(tool)
+            text = _with_effect(f"{self.name} did not answer {tool} within {budget:g} s.", repeatable=repeatable)
+            return ended(text, "timeout", retryable=repeatable)
 
     async def aclose(self) -> None:
         """Ends the session and, with stdio, the child. Bounded in time."""
@@ -192,14 +196,15 @@ class Connection:
         self._asked.set()
         self._kick.set()
         self._announce()
-        if self._owner is None:
-            return
-        if self._client is None:
-            self._owner.cancel()  # an attempt to connect may take long, and nobody wants it any more
-        _, pending = await asyncio.wait({self._owner}, timeout=_CLOSE_SECONDS)
-        if pending:
-            self._owner.cancel()
-            await asyncio.wait({self._owner}, timeout=_CLOSE_SECONDS)
+        if self._owner is not None:
+            if self._client is None:
+                self._owner.cancel()  # an attempt to connect may take long, and nobody wants it any more
+            _, pending = await asyncio.wait({self._owner}, timeout=_CLOSE_SECONDS)
+            if pending:
+                self._owner.cancel()
+                await asyncio.wait({self._owner}, timeout=_CLOSE_SECONDS)
+        if self._requests:
+            await asyncio.wait(self._requests, timeout=_CLOSE_SECONDS)
         self._enter("down", "closed")
 
     # What follows runs in the owner task.
@@ -209,7 +214,13 @@ class Connection:
         while not self._closing:
             self._enter("connecting")
             began, sessions = time.monotonic(), self._sessions
-            reason = await self._session()
+            try:
+                reason = await self._session()
+            except (OSError, ValueError) as error:  # ValueError: a null byte in the command
+                reason = one_line(f"it cannot be started: {error}")
+            except Exception as error:  # the owner outlives whatever goes wrong in one attempt
+                log.exception("server %s", self.name)
+                reason = describe(error)
             self._last_attempt_failed = self._sessions == sessions
             steady = not self._last_attempt_failed and time.monotonic() - began >= self._pace.steady
             failures = 0 if steady else failures + 1
@@ -229,32 +240,18 @@ class Connection:
                 # before the heavy imports: a server takes about as long to start as they do
                 child = await Child.start(launch(self.name, self.settings))
                 self._stderr = child.stderr
-            token = bearer_token(self.name, self.settings)
-            await asyncio.to_thread(_import_client)
-            return await self._speak(self._new_transport(child, token))
+            await asyncio.to_thread(import_client)
+            return await self._speak(new_client(self.name, self.settings, child, on_change=self._doubt, on_end=self._kick.set))
         except ServerUnavailable as missing:
             self._hopeless = True
-            return str(missing)
-        except OSError as error:
-            return one_line(f"it cannot be started: {error}")
+            return one_line(str(missing))
         finally:
             if child is not None:
                 # one that never came up, or stopped answering, is not waited for
                 await child.stop(GRACE if self._sessions > sessions and not self._lost else HASTE)
 
-    def _new_transport(self, child: Child | None, token: str | None) -> "ServerTransport":
-        if child is not None:
-            from .child import ChildTransport
-
-            return ChildTransport(child, self._kick.set)
-        from .remote import Endpoint, RemoteTransport
-
-        settings = self.settings
-        return RemoteTransport(Endpoint(settings.url or "", token, settings.token_env, settings.connect_timeout))
-
-    async def _speak(self, transport: "ServerTransport") -> str:
-        """Opens a session over *transport* and holds it. Returns why it ended."""
-        client = self._new_client(transport)
+    async def _speak(self, client: "Client[ServerTransport]") -> str:
+        """Opens a session and holds it. Returns why it ended."""
         error: Exception | None = None
         try:
             async with client:
@@ -268,39 +265,21 @@ class Connection:
             with contextlib.suppress(Exception):  # close() raises a failed connect's error once more
                 async with asyncio.timeout(_CLOSE_SECONDS):
                     await client.close()
-        self._hopeless = transport.refusal is not None and transport.refusal.hopeless
-        return self._explain(error, transport)
-
-    def _new_client(self, transport: "ServerTransport") -> "Client[ServerTransport]":
-        from fastmcp import Client
-
-        return Client(
-            transport,
-            name=self.name,
-            init_timeout=self.settings.connect_timeout,
-            timeout=self.settings.call_timeout,
-            message_handler=self._hear,
-            log_handler=_ignore,
-            progress_handler=_harmless(None),
-        )
+        refusal = client.transport.refusal
+        self._hopeless = refusal is not None and refusal.hopeless
+        return self._explain(error, client.transport)
 
     async def _list(self, client: "Client[ServerTransport]", limit: float) -> None:
         """Reads the whole listing, page by page, and notes what changed since the last one."""
-        client.transport.malformed.clear()
         async with asyncio.timeout(limit):
-            page = await client.list_tools_mcp()
-            found, pages = list(page.tools), 1
-            while page.next_cursor is not None and len(found) <= MAX_TOOLS and pages < _MAX_PAGES:
-                page = await client.list_tools_mcp(cursor=page.next_cursor)
-                found += page.tools
-                pages += 1
+            found, ttl = await self._apart(list_tools(client), f"listing {self.name}")
         listing = read_listing(self.name, found, client.transport.malformed)
         changes = compare(self.listing, listing) if self._listed_at else ()
         for change in changes:
             log.info("server %s: tool %s was %s", self.name, change.tool, change.kind)
         self._changes = (*self._changes, *changes)[-MAX_CHANGES:]
         self.listing = listing
-        self._fresh_for = min(max(page.ttl_ms / 1_000, 5), 600) if page.ttl_ms else self._pace.fresh
+        self._fresh_for = min(max(ttl, _SHORTEST_TTL), _LONGEST_TTL) if ttl else self._pace.fresh
         self._listed()
 
     def _open(self, client: "Client[ServerTransport]") -> None:
@@ -350,16 +329,19 @@ class Connection:
         from mcp import MCPError
         from mcp.client.subscriptions import ListenNotSupportedError, SubscriptionLost, listen
 
-        with contextlib.suppress(ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError, RuntimeError, OSError):
-            async with listen(client.session, tools_list_changed=True) as events:
-                if events.honored.tools_list_changed:
-                    self._doubt()  # what changed between the listing and this moment was announced to nobody
-                async for _ in events:
-                    self._doubt()
-
-    async def _hear(self, message: "ServerNotification | Exception") -> None:
-        if getattr(message, "method", None) == "notifications/tools/list_changed":
-            self._doubt()
+        honored = True
+        while honored:
+            honored = False
+            with contextlib.suppress(ListenNotSupportedError, SubscriptionLost, MCPError, TimeoutError, RuntimeError, OSError):
+                async with listen(client.session, tools_list_changed=True) as events:
+                    honored = events.honored.tools_list_changed is True
+                    if honored:
+                        self._doubt()  # what changed between the listing and this moment was announced to nobody
+                    async for _ in events:
+                        self._doubt()
+            if honored:
+                self._doubt()  # a stream that ends may mean a server that is gone
+                await asyncio.sleep(self._pace.check)
 
     async def _rest(self, failures: int) -> None:
         """The pause before the next attempt: whoever asks ends it, but an attempt never follows a failure at once."""
@@ -385,7 +367,7 @@ class Connection:
         if error is None:
             return "closed"
         if refused(error):
-            return f"nothing answers at {self.settings.url}; start it, or correct servers.{self.name}.url"
+            return one_line(f"nothing answers at {self.settings.url}; start it, or correct servers.{self.name}.url")
         text = describe(error)
         if isinstance(error, TimeoutError) or "Failed to initialize server session" in text:
             return f"no answer to the MCP handshake within {self.settings.connect_timeout:g} s"
@@ -398,13 +380,17 @@ class Connection:
         if self._client is None:
             self.wake()
             ended, patient = self._attempts_ended, self._sessions > 0
+            wait = self._pace.reconnect + (0 if patient else self.settings.connect_timeout)
             await self.until(
                 lambda: self.up or self._closing or (self._attempts_ended > ended and (self._hopeless or not patient)),
-                self._pace.reconnect,
+                wait,
             )
         if self._client is None:
-            raise ServerUnavailable(f"{self.name} is unavailable: {self._error or 'it is still starting'}")
+            raise self._unavailable()
         return self._client
+
+    def _unavailable(self) -> ServerUnavailable:
+        return ServerUnavailable(f"{self.name} is unavailable: {self._error or 'it is still starting'}")
 
     async def _lose(self, client: "Client[ServerTransport]", reason: str) -> None:
         """Of the many callers whose client died, the first one tells the owner; all wait until it knows why."""
@@ -421,21 +407,39 @@ class Connection:
         progress: Progress | None,
         limit: float,
     ) -> "CallToolResult | Trouble":
+        calling = client.call_tool_mcp(tool, dict(arguments), progress_handler=cleaned(progress), timeout=limit)
         try:
-            return await client.call_tool_mcp(tool, dict(arguments), progress_handler=_harmless(progress), timeout=limit)
+            return await self._apart(calling, f"call {self.name} {tool}")
         except Exception as error:  # noqa: BLE001 - whatever the libraries raise is this server's trouble, not the caller's
             trouble = diagnose(error, client)
         if trouble.dead:
             await self._lose(client, trouble.text)
         return trouble
 
+    async def _apart(self, request: Coroutine[None, None, R], name: str) -> R:
+        """Runs *request* so that whoever waits for it can leave at once.
+
+        Cancelled, it first tells its server so, and one that does not read holds that up for seconds.
+        """
+        task = asyncio.create_task(request, name=f"opsroom {name}")
+        self._requests.add(task)
+        task.add_done_callback(self._done)
+        try:
+            await asyncio.wait({task})
+        finally:
+            task.cancel()
+        if task.cancelled():  # not by us, who would have left already
+            raise ConnectionError("Connection closed")
+        return task.result()
+
+    def _done(self, request: asyncio.Task[object]) -> None:
+        self._requests.discard(request)
+        if not request.cancelled():
+            request.exception()  # seen, also where the caller has left
+
     def _repeatable(self, tool: str) -> bool:
         known = self.listing.find(tool)
         return known is not None and (known.read_only or known.idempotent)
-
-    def _interrupted(self, tool: str, *, repeatable: bool) -> str:
-        text = f"{self.name} went away while {tool} ran: {self._error or 'it was closed'}."
-        return text if repeatable else f"{text} It is not known whether it took effect: check before you repeat it."
 
     def _doubt(self) -> None:
         """The listing may be old, or the server wedged: the owner asks it, and lets go of it when it does not answer."""
@@ -458,26 +462,5 @@ class Connection:
         self._news = asyncio.Event()
 
 
-def _harmless(tell: Progress | None) -> "ProgressHandler":
-    async def report(progress: float, total: float | None, message: str | None) -> None:
-        if tell is not None:
-            await tell(progress, total, clean(message, 200) if message else None)
-
-    return report
-
-
-async def _ignore(_: object) -> None:
-    """Servers log to stderr, for the people who run them; what they send to clients is not kept."""
-
-
-def _import_client() -> None:
-    """Imports what is heavy, with no call home, no settings from somebody's .env, and no output of its own."""
-    os.environ["FASTMCP_CHECK_FOR_UPDATES"] = "off"
-    os.environ["FASTMCP_ENV_FILE"] = os.devnull
-    os.environ["FASTMCP_LOG_ENABLED"] = "false"
-    for library in ("mcp", "client", "fastmcp", "httpx2"):
-        logger = logging.getLogger(library)
-        if not logger.handlers:
-            logger.addHandler(logging.NullHandler())  # else warnings go to the user's terminal where logging is not set up
-    for module in ("fastmcp.client", ".child", ".remote"):
-        importlib.import_module(module, __package__)
+def _with_effect(text: str, *, repeatable: bool) -> str:
+    return text if repeatable else f"{text} It is not known whether it took effect: check before you repeat it."

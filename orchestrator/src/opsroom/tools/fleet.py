@@ -10,9 +10,10 @@ from typing import Self
 from opsroom_shared.config import ConfigError
 from pydantic import JsonValue
 
-from ..settings import ServerSettings, Workspace
+from ..settings import CONFIG_NAME, ServerSettings, Workspace
 from .catalogue import CatalogueTool
-from .connection import Connection, Progress
+from .connection import Connection
+from .dial import Progress
 from .outcome import ToolOutcome, unanswered
 from .state import Pace, ServerState
 
@@ -68,7 +69,7 @@ class Fleet:
             table = self._workspace.servers()
         except ConfigError as error:
             # a file broken while we run takes nothing away: what was configured stays
-            self._problems = self._problems | {"opsroom.toml": str(error)}
+            self._problems = self._problems | {self._config_name: str(error)}
             return
         self._adopt(table.servers, table.problems)
 
@@ -134,6 +135,10 @@ class Fleet:
         task = asyncio.create_task(connection.aclose(), name=f"opsroom close {connection.name}")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+
+    @property
+    def _config_name(self) -> str:
+        return self._workspace.config.name if self._workspace.config else CONFIG_NAME
 
     def _problem(self, name: str, text: str) -> ServerState:
         return ServerState(name=name, status="down", since=self._since, transport="none", target="", last_error=text)

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-_EDGE = 512
+EDGE = 512
+"""Bytes that are kept of either end of a line that was too long."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,10 @@ class Lines:
         self._parts.append(part)
         if self._size > self.limit:
             line = b"".join(self._parts)
-            self._head = self._head or line[:_EDGE]
-            self._parts = [line[-_EDGE:]]
+            self._head = self._head or line[:EDGE]
+            self._parts = [line[-EDGE:]]
 
     def _end(self) -> bytes | Oversize:
         line, size, head = b"".join(self._parts), self._size, self._head
         self._parts, self._size, self._head = [], 0, b""
-        return Oversize(head, line[-_EDGE:], size) if size > self.limit else line
+        return Oversize(head, line[-EDGE:], size) if size > self.limit else line

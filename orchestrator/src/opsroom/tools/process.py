@@ -72,7 +72,7 @@ class Child:
         return f"{how}: {said}" if said else how
 
     async def exited(self, limit: float) -> None:
-        """Waits for the exit, and for its last words. It polls: Process.wait() also waits for pipes that a grandchild may hold."""
+        """Waits for the exit and its last words. It polls: Process.wait() also waits for pipes that a grandchild may hold."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(limit):
                 while self._process.returncode is None:  # noqa: ASYNC110 - no event tells of the exit alone
@@ -113,8 +113,9 @@ class Child:
 
     async def _drain(self) -> None:
         # a child that still writes must not block on a full pipe while it shuts down
-        while await self.stdout.read(CHUNK):
-            pass
+        with contextlib.suppress(RuntimeError):  # somebody else reads it already
+            while await self.stdout.read(CHUNK):
+                pass
 
     def _remember(self, line: bytes | Oversize) -> None:
         raw = line.head if isinstance(line, Oversize) else line

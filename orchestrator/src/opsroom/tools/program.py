@@ -24,14 +24,24 @@ class Launch:
     folder: Path | None
 
 
-def launch(name: str, settings: ServerSettings, environ: Mapping[str, str] = os.environ) -> Launch:
-    """How to start the server *name*. Raises ServerUnavailable with one line on what is missing and the fix."""
+def launch(
+    name: str, settings: ServerSettings, environ: Mapping[str, str] = os.environ, scripts: Path = Path(sys.executable).parent
+) -> Launch:
+    """How to start the server *name*: a program on PATH, else one of *scripts*, installed beside the Python that runs us.
+
+    Raises ServerUnavailable with one line on what is missing and the fix.
+    """
     if settings.command is None:
         raise ServerUnavailable(f"servers.{name} has no command")
     program, *arguments = settings.command
     if settings.cwd is not None and not settings.cwd.is_dir():
         raise ServerUnavailable(f"{settings.cwd} is not a folder; correct servers.{name}.cwd")
-    return Launch(_program(name, program, environ), tuple(arguments), environment(settings, environ), settings.cwd)
+    return Launch(
+        _program(name, program, environ.get("PATH", os.defpath), scripts),
+        tuple(arguments),
+        environment(settings, environ),
+        settings.cwd,
+    )
 
 
 def environment(settings: ServerSettings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -54,14 +64,13 @@ def bearer_token(name: str, settings: ServerSettings, environ: Mapping[str, str]
     return token
 
 
-def _program(name: str, command: str, environ: Mapping[str, str]) -> str:
+def _program(name: str, command: str, path: str, scripts: Path) -> str:
     if os.sep in command:
         if os.access(command, os.X_OK) and not Path(command).is_dir():
             return command
         fault = "is not an executable file" if Path(command).exists() else "does not exist"
         raise ServerUnavailable(f"{command} {fault}; correct servers.{name}.command")
-    beside_python = str(Path(sys.executable).parent)
-    found = shutil.which(command, path=environ.get("PATH", os.defpath)) or shutil.which(command, path=beside_python)
+    found = shutil.which(command, path=path) or shutil.which(command, path=str(scripts))
     if found is None:
         if command in {f"opsroom-{server.replace('_', '-')}" for server in SUITE}:
             raise ServerUnavailable(f"{command} is not installed: pip install {command}")

@@ -1,5 +1,7 @@
 """Streamable HTTP: a server by its URL, with a bearer token, bounded answers, and the HTTP status of a refusal kept."""
 
+import contextlib
+import ipaddress
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -37,7 +39,7 @@ class RemoteTransport(ServerTransport):
     async def connect_session(
         self, *, transport_options: "TransportOptions | None" = None, **session_kwargs: "Unpack[SessionKwargs]"
     ) -> AsyncGenerator[ClientSession]:
-        headers = {"Accept-Encoding": "identity"}  # a compressed answer's size cannot be bounded before it is unpacked
+        headers = {"Accept-Encoding": "identity"}
         if self._endpoint.token is not None:
             headers["Authorization"] = f"Bearer {self._endpoint.token}"
         async with (
@@ -46,8 +48,10 @@ class RemoteTransport(ServerTransport):
                 # reading is bounded per request by the session: a subscription is silent for hours
                 timeout=httpx2.Timeout(30, connect=min(10, self._endpoint.connect_timeout), read=None),
                 event_hooks={"response": [self._note]},
+                # a proxy of the environment is for the world outside, not for this machine
+                trust_env=not _is_loopback(self._endpoint.url),
             ) as http,
-            streamable_http_client(self._endpoint.url, http_client=http) as streams,
+            streamable_http_client(self._endpoint.url, http_client=http, max_sse_event_size=MAX_MESSAGE) as streams,
             self.open_session(streams, session_kwargs) as session,
         ):
             yield session
@@ -84,22 +88,27 @@ class RemoteTransport(ServerTransport):
     async def _note(self, response: httpx2.Response) -> None:
         if response.status_code >= 400:
             self._status = response.status_code
-        # event streams are bounded per event by the session, and may live for days
-        if isinstance(response.stream, httpx2.AsyncByteStream) and not _is_event_stream(response):
-            response.stream = _Bounded(response.stream)
+        if isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _Bounded(response.stream, response.headers)
 
 
 class _Bounded(httpx2.AsyncByteStream):
     """A body that ends with an error once it is larger than a message may be."""
 
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+    def __init__(self, stream: httpx2.AsyncByteStream, headers: httpx2.Headers) -> None:
         self._stream = stream
+        self._compressed = headers.get("content-encoding", "identity") != "identity"
+        # an event stream is bounded per event by the session, and may live for days
+        self._endless = headers.get("content-type", "").lower().startswith("text/event-stream")
 
     @override
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        if self._compressed:
+            # how much it would unpack to cannot be told
+            raise httpx2.StreamError("the answer is compressed, although it was asked not to be")
         size = 0
         async for chunk in self._stream:
-            size += len(chunk)
+            size += 0 if self._endless else len(chunk)
             if size > MAX_MESSAGE:
                 raise httpx2.StreamError(TOO_LARGE)
             yield chunk
@@ -109,5 +118,8 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _is_event_stream(response: httpx2.Response) -> bool:
-    return response.headers.get("content-type", "").lower().startswith("text/event-stream")
+def _is_loopback(url: str) -> bool:
+    host = httpx2.URL(url).host
+    with contextlib.suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"

@@ -108,6 +108,14 @@ def test_statement_is_told_apart(sql: str, kind: str, query: str) -> None:
     assert (statement.kind, statement.query_sql) == (kind, query)
 
 
+@pytest.mark.parametrize("depth", [90, 150])
+def test_generated_nesting_passes(depth: int) -> None:
+    """SQL that a program has written, with a level of parentheses for every condition, is no attack."""
+    sql = "SELECT 1 WHERE " + "(" * depth + "1 = 1" + ") AND 1 = 1" * depth
+
+    assert check(sql, RULES).sql == sql
+
+
 def test_refused_text_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A statement may hold a secret, so not even the parser's own warning repeats it."""
     caplog.set_level(logging.DEBUG)

@@ -1,7 +1,9 @@
 """Judges a statement by its text alone: exactly one, a read, made only of what the dialect's rules allow. Pure."""
 
+import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -21,6 +23,7 @@ logging.getLogger("sqlglot").setLevel(logging.ERROR)
 
 MAX_SQL_BYTES = 100_000
 _MAX_TOKENS = 30_000
+_FRAMES = 4_000
 
 Kind: TypeAlias = Literal["query", "explain", "pragma"]
 
@@ -100,7 +103,7 @@ class Statement:
 
 def check(text: str, rules: Rules) -> Statement:
     """*text* as a statement that may run. Raises InvalidInput, NotPermitted or TooLarge with the reason."""
-    sql = _bounded(text)
+    sql = bounded(text)
     tokens = _one_statement(_tokens(sql, rules), sql)
     if tokens[0].text.upper() == "PRAGMA":
         _check_pragma(tokens, sql, rules)
@@ -117,7 +120,7 @@ def check(text: str, rules: Rules) -> Statement:
     return Statement(sql, "explain" if explained else "query", tree, query_sql)
 
 
-def _bounded(text: str) -> str:
+def bounded(text: str) -> str:
     if len(text) > MAX_SQL_BYTES or len(text.encode("utf-8", "surrogatepass")) > MAX_SQL_BYTES:
         raise TooLarge(f"The statement is longer than {MAX_SQL_BYTES:,} bytes.")
     if "\0" in text:
@@ -170,7 +173,8 @@ def _without_explain(sql: str, tokens: Sequence[Token], rules: Rules) -> tuple[s
 
 def _parse(tokens: list[Token], sql: str, rules: Rules) -> exp.Expr:
     try:
-        trees = Dialect.get_or_raise(rules.dialect).parser(error_level=sqlglot.ErrorLevel.IMMEDIATE).parse(tokens, sql)
+        with _room_to_recurse():
+            trees = Dialect.get_or_raise(rules.dialect).parser(error_level=sqlglot.ErrorLevel.IMMEDIATE).parse(tokens, sql)
     except ParseError as error:
         raise InvalidInput(_parse_problem(error, sql)) from None
     except RecursionError:
@@ -183,6 +187,17 @@ def _parse(tokens: list[Token], sql: str, rules: Rules) -> exp.Expr:
             f"{tokens[0].text.upper()} is not a query. Only reading is allowed: SELECT, VALUES, WITH … SELECT, EXPLAIN."
         )
     return root
+
+
+@contextlib.contextmanager
+def _room_to_recurse() -> Generator[None]:
+    """The parser takes some fifteen frames for a level of nesting, and generated SQL nests once for every condition."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, _FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _parse_problem(error: ParseError, sql: str) -> str:

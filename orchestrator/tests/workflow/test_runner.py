@@ -204,6 +204,21 @@ async def test_a_request_that_nobody_can_take_is_refused_and_not_recorded(tmp_pa
         assert await desk.ledger.runs() == []
 
 
+async def test_a_changed_configuration_takes_effect_with_the_next_request(tmp_path: Path) -> None:
+    """Another chain is used without a restart, and a file broken in between changes nothing."""
+    with ScriptedAnthropic(Script(cues=(Cue(reply=ANSWER),))) as server:
+        async with runner(tmp_path, server.url) as desk:
+            config = tmp_path / "opsroom.toml"
+            before = config.read_text()
+            await desk.ask(TABLES)
+            config.write_text(before.replace("claude-opus-5-5", "claude-sonnet-5-5"))
+            await desk.ask(TABLES)
+            config.write_text("deadline = ")
+            await desk.ask(TABLES)
+
+    assert server.models == ("claude-opus-5-5", "claude-sonnet-5-5", "claude-sonnet-5-5")
+
+
 async def test_a_cancelled_request_is_booked_as_cancelled(tmp_path: Path) -> None:
     """Ctrl-C during a model call leaves a run that says so, with the call in it."""
     asked = asyncio.Event()

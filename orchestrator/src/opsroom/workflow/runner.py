@@ -4,9 +4,12 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+
+from opsroom_shared.config import ConfigError
 
 from ..context.slice import Result, Slice
 from ..ledger.records import StepRecord, now
@@ -42,7 +45,7 @@ class Runner:
     ) -> Report:
         """Answer *text*. Raises UsageError for an unknown agent or a request that no router takes; nothing is recorded then."""
         begun = time.perf_counter()
-        self.fleet.refresh()
+        self._refresh()
         decision = await self.router.route(Request(text, agent=agent), offline=False)
         tell(Decided(decision))
         journal = Journal(run_id=new_run_id(), ledger=self.ledger, tell=tell)
@@ -72,6 +75,12 @@ class Runner:
             model=model,
             elapsed_ms=round(elapsed, 1),
         )
+
+    def _refresh(self) -> None:
+        """Takes over what changed in the configuration. A file that is broken now takes nothing away: the fleet's status says so."""
+        self.fleet.refresh()
+        with suppress(ConfigError):
+            self.settings = self.workspace.settings()
 
     async def _answer(self, text: str, decision: Decision, journal: Journal) -> tuple[Status, str, tuple[StepReport, ...]]:
         match decision.decision:

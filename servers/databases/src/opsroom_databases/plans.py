@@ -39,10 +39,6 @@ def scanned(rows: Iterable[PlanRow]) -> list[str]:
     return list(found)
 
 
-def sorts(rows: Iterable[PlanRow]) -> bool:
-    return any(_SORT.match(row.detail) for row in rows)
-
-
 def steps(rows: Sequence[PlanRow], sizes: Mapping[str, int]) -> list[PlanStep]:
     """The plan as steps in order. *sizes* gives rows by the name that the plan uses, in lower case."""
     depths: dict[int, int] = {}

@@ -17,7 +17,8 @@ from opsroom.tools.state import Pace
 
 SERVERS = Path(__file__).parent / "servers"
 WAIT = 60
-QUICK = Pace(first=0.01, longest=0.05, check=0.5)
+QUICK = Pace(first=0.01, longest=0.05, check=WAIT)
+SUSPICIOUS = Pace(first=0.01, longest=0.05, check=0.5)
 
 
 def server(folder: Path, mode: str = "", **more: object) -> ServerSettings:
@@ -178,7 +179,7 @@ async def test_concurrent_first_calls_share_one_session(tmp_path: Path) -> None:
     [
         ("dies", WAIT, "died at start: it ended with exit status 1: cannot open the database: password=*** is wrong"),
         ("hangs", 0.5, "no answer to the MCP handshake within 0.5 s"),
-        ("garbage", 0.5, "it answers with something that is not MCP: 'Welcome to my server'"),
+        ("garbage", 2, "it answers with something that is not MCP: 'Welcome to my server'"),
         ("floods", WAIT, "it floods its output with something that is not MCP: 'INFO request served'"),
     ],
 )
@@ -326,7 +327,7 @@ async def test_answer_outside_the_protocol(tmp_path: Path, tool: str, text: str)
 
 async def test_call_that_takes_too_long(tmp_path: Path) -> None:
     """A call ends at its timeout; a server that then answers nothing at all is started again."""
-    async with connection(server(tmp_path)) as raw:
+    async with connection(server(tmp_path), SUSPICIOUS) as raw:
         await raw.settle(WAIT)
         outcome = await raw.call("wedge", {}, timeout=0.3)
         lost = await raw.until(lambda: not raw.up, WAIT)
@@ -374,7 +375,7 @@ async def test_cancelled_call_leaves_the_session_alone(tmp_path: Path) -> None:
 
 async def test_server_that_stops_reading(tmp_path: Path) -> None:
     """A call whose arguments its server does not take ends at its timeout, and not when they are written."""
-    async with connection(server(tmp_path)) as raw:
+    async with connection(server(tmp_path), SUSPICIOUS) as raw:
         await raw.settle(WAIT)
         os.kill(pids(tmp_path)[0], signal.SIGSTOP)
         outcome = await raw.call("echo", {"text": "x" * 1_000_000}, timeout=0.2)

@@ -22,7 +22,7 @@ from opsroom.tools.listing import ToolChange
 from opsroom.tools.state import Pace
 
 WAIT = 60
-QUICK = Pace(first=0.01, longest=0.05, check=2)
+QUICK = Pace(first=0.01, longest=0.05, check=WAIT)
 READ = ToolAnnotations(read_only_hint=True, idempotent_hint=True)
 WRITE = ToolAnnotations(read_only_hint=False, idempotent_hint=False)
 
@@ -309,7 +309,7 @@ async def test_server_with_subscriptions_that_goes_away_while_idle() -> None:
     server.add_tool(lambda: "old", name="old")
     async with contextlib.AsyncExitStack() as stack:
         async with served(server.streamable_http_app()) as url:
-            far = await stack.enter_async_context(connection(url))
+            far = await stack.enter_async_context(connection(url, Pace(first=0.01, longest=0.05, check=0.5)))
             await far.settle(WAIT)
         noticed = await far.until(lambda: not far.up, WAIT)
         await stack.enter_async_context(served(MCPServer("live").streamable_http_app(), port_of(url)))
@@ -337,6 +337,7 @@ async def test_server_away_for_a_while() -> None:
         far = Connection("far", ServerSettings(url=url, capabilities=("x",)), pace=Pace(first=0.01, longest=0.05, reconnect=0.3))
         await far.call("tell", {})
     away = await far.call("tell", {})
+    await far.until(lambda: far.known_down, WAIT)
     still_away = await far.call("tell", {})
     async with served(clock("two").http_app(), port_of(url)):
         back = await far.until(lambda: far.up, WAIT)

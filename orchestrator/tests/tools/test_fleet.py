@@ -17,7 +17,7 @@ from opsroom_shared.config import ConfigError
 
 SERVERS = Path(__file__).parent / "servers"
 WAIT = 60
-QUICK = Pace(first=0.01, longest=0.05, check=2)
+QUICK = Pace(first=0.01, longest=0.05, check=5)
 
 
 class Place:

@@ -59,6 +59,7 @@ class Connection:
         self._changes: tuple[ToolChange, ...] = ()
         self._client: Client[ServerTransport] | None = None
         self._stderr: Sequence[str] = ()
+        self._earlier_stderr: Sequence[str] = ()
         self._sessions = 0
         self._attempts_ended = 0
         self._last_attempt_failed = False
@@ -94,7 +95,8 @@ class Connection:
             server_name=server_name,
             server_version=server_version,
             restarts=max(0, self._sessions - 1),
-            stderr=tuple(self._stderr),
+            # a child that has just been started again has nothing to say yet on why the last one died
+            stderr=tuple(self._stderr or self._earlier_stderr),
         )
 
     @property
@@ -239,7 +241,7 @@ class Connection:
             if self.settings.url is None:
                 # before the heavy imports: a server takes about as long to start as they do
                 child = await Child.start(launch(self.name, self.settings))
-                self._stderr = child.stderr
+                self._earlier_stderr, self._stderr = self._stderr or self._earlier_stderr, child.stderr
             await asyncio.to_thread(import_client)
             return await self._speak(new_client(self.name, self.settings, child, on_change=self._doubt, on_end=self._kick.set))
         except ServerUnavailable as missing:

@@ -63,7 +63,7 @@ def answered(tool: str, server: str, result: "CallToolResult", *, ms: float, att
             continue
         text = _text(block)
         if room > 0:
-            parts.append(clean(text, room))
+            parts.append(_bounded(text, room))
         room -= len(text)
     if len(result.content) > MAX_BLOCKS:
         parts.append(f"… (+{len(result.content) - MAX_BLOCKS} more pieces of content)")
@@ -110,6 +110,11 @@ def clean_json(value: JsonValue) -> JsonValue:
     if isinstance(value, dict):
         return {clean(key): clean_json(item) for key, item in value.items()}
     return value
+
+
+def _bounded(text: str, room: int) -> str:
+    """*text* cleaned, and cut with a mark. It is cut first: cleaning megabytes would hold up everybody else."""
+    return clean(text) if len(text) <= room else f"{clean(text[:room])}… (+{len(text) - room} characters)"
 
 
 def _structured(content: object) -> tuple[JsonValue, int]:

@@ -73,6 +73,18 @@ async def test_a_run_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     assert detail.tool_calls == [TOOL_CALL]
 
 
+async def test_a_secret_in_a_request_or_an_answer_is_not_kept(tmp_path: Path) -> None:
+    """What people paste, and what comes back, is stored without passwords and keys."""
+    async with Ledger.at(tmp_path) as ledger:
+        await ledger.begin("r1", "connect to postgres://app:hunter2@db/shop", None, now())
+        await ledger.finish("r1", status="done", answer="password=hunter2", model=None, elapsed_ms=1, usage=Usage())
+
+        detail = await ledger.run("r1")
+
+    assert "hunter2" not in f"{detail.run.text} {detail.run.answer}"
+    assert "postgres://app:" in detail.run.text
+
+
 async def test_runs_are_listed_newest_first(tmp_path: Path) -> None:
     """`runs` gives the latest ones, the newest at the top, no more than asked for."""
     async with Ledger.at(tmp_path) as ledger:

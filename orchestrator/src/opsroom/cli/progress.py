@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from opsroom.workflow.events import Decided, Event, ModelAnswered, StepStarted, ToolCalled
+from opsroom.workflow.events import Decided, Event, ModelAnswered, StepStarted, ToolCalled, ToolProgressed
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,6 +23,8 @@ def line_of(event: Event) -> str:
             return f"  {_mark(ok=outcome == 'ok')} {model}: {outcome.replace('_', ' ')}  {ms / 1000:.1f} s"
         case ToolCalled(_, tool, ok, ms):
             return f"  {_mark(ok=ok)} {tool}  {ms:.0f} ms"
+        case ToolProgressed(_, tool, message):
+            return f"  … {tool}: {message}"
 
 
 def _mark(*, ok: bool) -> str:
@@ -65,6 +67,9 @@ class Progress:
             return
         from rich.text import Text
 
+        if isinstance(event, ToolProgressed):
+            self._status.update(Text(line_of(event)))
+            return
         self._console.print(Text(line_of(event), style="dim"))
         match event:
             case Decided(decision) if decision.agents:

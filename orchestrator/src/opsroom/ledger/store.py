@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
+from opsroom_shared.redact import redact
 from sqlalchemy import Connection, Engine, RowMapping, Table, create_engine, event, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
@@ -82,7 +83,7 @@ class Ledger:
         self._thread.shutdown()
 
     async def begin(self, run_id: str, text: str, user: str | None, started_at: str) -> None:
-        values = {"id": run_id, "user": user, "text": text[:MAX_TEXT], "status": "running", "started_at": started_at}
+        values = {"id": run_id, "user": user, "text": redact(text)[:MAX_TEXT], "status": "running", "started_at": started_at}
         await self._insert(schema.runs, values)
 
     async def decided(self, run_id: str, decision: "Decision") -> None:
@@ -95,7 +96,13 @@ class Ledger:
     async def finish(
         self, run_id: str, *, status: str, answer: str | None, model: str | None, elapsed_ms: float, usage: Usage
     ) -> None:
-        values = {"status": status, "answer": answer, "model": model, "elapsed_ms": elapsed_ms, **asdict(usage)}
+        values = {
+            "status": status,
+            "answer": redact(answer) if answer else answer,
+            "model": model,
+            "elapsed_ms": elapsed_ms,
+            **asdict(usage),
+        }
         await self._execute(lambda c: c.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(values)))
 
     async def runs(self, limit: int = 20) -> list[RunRecord]:

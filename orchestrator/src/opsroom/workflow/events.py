@@ -34,5 +34,14 @@ class ToolCalled:
     ms: float
 
 
-Event: TypeAlias = Decided | StepStarted | ModelAnswered | ToolCalled
+@dataclass(frozen=True)
+class ToolProgressed:
+    """A tool that takes its time says how far it is, in its server's words."""
+
+    agent: str
+    tool: str
+    message: str
+
+
+Event: TypeAlias = Decided | StepStarted | ModelAnswered | ToolCalled | ToolProgressed
 Listener: TypeAlias = Callable[[Event], None]

@@ -51,9 +51,12 @@ class Runner:
         journal = Journal(run_id=new_run_id(), ledger=self.ledger, tell=tell)
         await journal.write(self.ledger.begin(journal.run_id, text, user, now()))
         await journal.write(self.ledger.decided(journal.run_id, decision))
-        status, answer, steps = Status.CANCELLED, "", ()
+        status, answer, steps = Status.FAILED, "", ()
         try:
             status, answer, steps = await self._answer(text, decision, journal)
+        except asyncio.CancelledError:
+            status = Status.CANCELLED
+            raise
         finally:
             # also when cancelled: what was spent is in the books
             await journal.settle()
@@ -77,7 +80,7 @@ class Runner:
         )
 
     def _refresh(self) -> None:
-        """Takes over what changed in the configuration. A file that is broken now takes nothing away: the fleet's status says so."""
+        """Takes over what changed in the configuration. A file broken now takes nothing away; `opsroom servers` says so."""
         self.fleet.refresh()
         with suppress(ConfigError):
             self.settings = self.workspace.settings()

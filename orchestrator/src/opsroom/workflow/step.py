@@ -18,7 +18,7 @@ from ..models.price import load_prices
 from ..router.decision import Call
 from ..router.sql import sql_literal
 from ..tools.catalogue import CatalogueTool, Subset, subset
-from .events import StepStarted
+from .events import StepStarted, ToolProgressed
 from .journal import Journal
 from .report import Status, StepReport, ToolResult, ToolUse
 
@@ -160,8 +160,12 @@ class Step:
         return f"Nothing could be looked up: no {self.definition.title} server can be reached ({why or 'none is configured'})."
 
     async def _call(self, tool: CatalogueTool, arguments: Mapping[str, JsonValue], until: float) -> "ToolOutcome":
+        async def progressed(done: float, total: float | None, message: str | None) -> None:
+            text = message or (f"{done:g}" if total is None else f"{done:g} of {total:g}")
+            self.journal.tell(ToolProgressed(self.definition.name, tool.name, text))
+
         left = until - asyncio.get_running_loop().time()
-        outcome = await self.fleet.call(tool, arguments, timeout=max(left, 0.0))
+        outcome = await self.fleet.call(tool, arguments, timeout=max(left, 0.0), progress=progressed)
         self.uses.append(await self.journal.tool_called(self.definition.name, self.number, arguments, outcome))
         return outcome
 

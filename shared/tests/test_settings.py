@@ -8,6 +8,7 @@ from opsroom_shared.config import ConfigError
 from opsroom_shared.redact import redact
 from opsroom_shared.settings import ServerSettings, host_port, is_loopback, read_settings
 from pydantic import BaseModel, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 
 class Shelf(BaseModel):
@@ -102,6 +103,18 @@ def test_wrong_value_in_the_environment(tmp_path: Path, monkeypatch: pytest.Monk
     assert told == (
         "log_level: input should be 'debug', 'info', 'warning' or 'error' (got 'loud'), from OPSROOM_BOOK_SHOP_LOG_LEVEL"
     )
+
+
+def test_wrong_value_in_a_nested_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one entry of a table has a variable of its own, that variable is named."""
+
+    class Nested(Settings):
+        model_config = SettingsConfigDict(env_nested_delimiter="__")
+
+    monkeypatch.setenv("OPSROOM_BOOK_SHOP_SHELVES__LEFT__WIDTH", "wide")
+
+    with pytest.raises(ConfigError, match=r"^shelves\.left\.width: .*, from OPSROOM_BOOK_SHOP_SHELVES__LEFT__WIDTH$"):
+        read_settings(Nested, {}, None)
 
 
 def test_broken_json_in_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

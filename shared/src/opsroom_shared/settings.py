@@ -135,10 +135,20 @@ def _explained(error: ValidationError, kind: type[ServerSettings], flags: Table,
     location = error.errors(include_url=False, include_context=False)[0]["loc"]
     if _holds(flags, location):
         return explain(error, None)
-    variable = kind.variable(str(location[0])) if location else ""
-    if variable in os.environ and not (len(location) > 1 and _holds(file, location)):
+    variable = _variable(kind, location)
+    if variable and not (len(location) > 1 and _holds(file, location)):
         return f"{explain(error, None)}, from {variable}"
     return explain(error, config)
+
+
+def _variable(kind: type[ServerSettings], location: Location) -> str | None:
+    """The environment variable that is set for the value at *location*, or for a table that holds it."""
+    delimiter = kind.model_config.get("env_nested_delimiter") or ""
+    for length in range(len(location) if delimiter else 1, 0, -1):
+        variable = kind.variable(delimiter.join(map(str, location[:length])))
+        if variable in os.environ:
+            return variable
+    return None
 
 
 def _holds(table: object, location: Location) -> bool:

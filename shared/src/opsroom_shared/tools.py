@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast, get_args
 
 from fastmcp import FastMCP
 from fastmcp.exceptions import NotFoundError, ToolError, ValidationError
@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 MAX_ANSWER = 900_000
 """Bytes of an answer. Clients refuse an event of more than 1 MiB, and what they then show does not say why."""
 
+_ERROR_PROPERTIES = {"code": {"enum": list(get_args(Code))}, "retryable": {"type": "boolean"}}
 _MAX_ARGUMENT_PROBLEMS = 5
 _MAX_NAME = 60
 
@@ -113,11 +114,22 @@ def create_server(
 
 
 class _ListedTool(FunctionTool):
-    """A tool whose listing leaves out fastmcp's own `_meta`: every request of every client would pay for it."""
+    """A tool as it is listed: without fastmcp's own `_meta`, which every request of every client would pay for, and with a place
+    for the details of an error in its output schema.
+    """
 
     @override
     def to_mcp_tool(self, **overrides: object) -> "WireTool":
-        return super().to_mcp_tool(**{"_meta": self.meta, **overrides})
+        schema = self.output_schema
+        listed = schema if schema is None else _admitting_errors(schema)
+        return super().to_mcp_tool(**{"_meta": self.meta, "outputSchema": listed, **overrides})
+
+
+def _admitting_errors(schema: dict[str, object]) -> dict[str, object]:
+    """*schema*, or the details of an error: clients on the TypeScript SDK hold error results to the output schema, too."""
+    answer = {"required": schema.get("required", [])}
+    error = {"properties": _ERROR_PROPERTIES, "required": list(_ERROR_PROPERTIES)}
+    return {key: value for key, value in schema.items() if key != "required"} | {"anyOf": [answer, error]}
 
 
 def _readable(function: ToolFunction) -> ToolFunction:

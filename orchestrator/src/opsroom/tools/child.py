@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from fastmcp.client.transports.base import SessionKwargs, TransportOptions
 
 MAX_GARBAGE: Final = 100
-"""Lines that are not MCP. A few are forgiven: some servers greet on stdout."""
+"""Lines in a row that are not MCP. Some are forgiven: there are servers that greet, or log, on stdout."""
 
 # a JSON-RPC answer names its request at one of its two ends, depending on who wrote it
 _ID_AT_HEAD: Final = re.compile(rb'\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*(\d{1,15})\s*,')
@@ -77,10 +77,9 @@ class ChildTransport(ServerTransport):
                 while not self._floods and (chunk := await self._child.stdout.read(CHUNK)):
                     for line in lines.feed(chunk):
                         message = self._message(line)
+                        garbage = 0 if message is not None else garbage + 1
                         if message is not None:
                             await incoming.send(message)
-                        elif line:
-                            garbage += 1
                     self._floods = garbage > MAX_GARBAGE
                 # before `incoming` is closed: whoever then sees a closed connection can also see why
                 if not self._floods:
@@ -92,8 +91,6 @@ class ChildTransport(ServerTransport):
         """The message in *line*. One that cannot be read ends the request that it names, or is garbage."""
         if isinstance(line, Oversize):
             return self._unreadable(line.head, line.tail, TOO_LARGE)
-        if not line.strip():
-            return None
         try:
             return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
         except ValueError:

@@ -104,6 +104,10 @@ class Connection:
         return self._client is not None
 
     @property
+    def why_down(self) -> str:
+        return self._error or "it is still starting"
+
+    @property
     def known_down(self) -> bool:
         """Whether its last attempt got no session: a request need not wait long for the next one."""
         return self._client is None and self._last_attempt_failed
@@ -392,7 +396,7 @@ class Connection:
         return self._client
 
     def _unavailable(self) -> ServerUnavailable:
-        return ServerUnavailable(f"{self.name} is unavailable: {self._error or 'it is still starting'}")
+        return ServerUnavailable(f"{self.name} is unavailable: {self.why_down}")
 
     async def _lose(self, client: "Client[ServerTransport]", reason: str) -> None:
         """Of the many callers whose client died, the first one tells the owner; all wait until it knows why."""

@@ -60,7 +60,10 @@ class Fleet:
             await asyncio.wait(self._closing)
 
     def refresh(self) -> None:
-        """Takes over what changed in opsroom.toml and servers.d; costs a few stat calls when nothing did."""
+        """Takes over what changed in opsroom.toml and servers.d; costs a few stat calls when nothing did.
+
+        It does not wait: what is added or changed starts when it is first needed, what is gone closes in the background.
+        """
         seen = self._workspace.fingerprint()
         if seen == self._seen:
             return
@@ -81,7 +84,7 @@ class Fleet:
         chosen = [one for one in self._connections.values() if set(one.settings.capabilities) & set(capabilities)]
         await asyncio.gather(*(self._ready(connection, wait) for connection in chosen))
         up = [connection for connection in chosen if connection.up]
-        down = {one.name: one.state.last_error or "it is still starting" for one in chosen if not one.up}
+        down = {one.name: one.why_down for one in chosen if not one.up}
         return Offer(tuple(tool for connection in up for tool in connection.listing.tools), down)
 
     async def call(

@@ -49,7 +49,9 @@ def diagnose(error: Exception, client: "Client[ServerTransport]") -> Trouble:
     if refusal and (text == _REFUSED or (refusal.dead and refusal.hopeless)):
         return Trouble(refusal.text, refusal.code, dead=refusal.dead)
     broken = not protocol and (isinstance(error, OSError) or type(error).__module__.startswith(("httpx2", "anyio")))
-    if client.transport.ended or not client.is_connected() or broken or any(sign in text for sign in _DEAD):
+    # the codes that the client's own library gives to a lost session; a server may use the words for something of its own
+    told = not protocol or error.error.code in (-32000, -32600)
+    if client.transport.ended or not client.is_connected() or broken or (told and any(sign in text for sign in _DEAD)):
         return Trouble(text, dead=True, not_run=any(sign in text for sign in _NOT_RUN))
     if not protocol:
         return Trouble(f"it answered outside the protocol: {text}")

@@ -12,6 +12,7 @@ from fastmcp.dependencies import CurrentContext
 from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import ToolResult
+from jsonschema import Draft202012Validator
 from mcp.types import CallToolRequestParams, TextContent
 from opsroom_shared import errors
 from opsroom_shared.errors import NotFound, ToolFailure
@@ -106,7 +107,7 @@ async def test_listing_is_complete_and_lean(mode: str) -> None:
     assert (find.name, find.description) == ("find_books", "Find books by title.\n\nReturns the best matches.")
     assert find.input_schema["additionalProperties"] is False
     assert find.output_schema
-    assert find.output_schema["required"] == ["books"]
+    assert find.output_schema["anyOf"][0]["required"] == ["books"]
     assert find.annotations
     assert burn.annotations
     assert find.annotations.model_dump(exclude_none=True) == {
@@ -117,6 +118,20 @@ async def test_listing_is_complete_and_lean(mode: str) -> None:
     }
     assert burn.annotations.destructive_hint
     assert find.meta is None
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_output_schema_admits_answers_and_error_details_only(mode: str) -> None:
+    """Clients that hold errors to the output schema can read them, and an answer without its fields is still refused."""
+    async with Client(server_of(Tool(find_books), raising(NotFound("no"))), mode=mode) as client:
+        schemas = {tool.name: Draft202012Validator(tool.output_schema or {}) for tool in await client.list_tools()}
+        answer = await client.call_tool("find_books", {"title": "Emma"})
+        error = await client.call_tool("fall_over", raise_on_error=False)
+
+    assert schemas["find_books"].is_valid(answer.structured_content)
+    assert schemas["fall_over"].is_valid(error.structured_content)
+    assert not schemas["find_books"].is_valid({"note": "no books"})
+    assert not schemas["find_books"].is_valid({"code": "no_such_code", "retryable": False})
 
 
 async def test_server_reports_its_distribution() -> None:

@@ -114,9 +114,7 @@ def create_server(
 
 
 class _ListedTool(FunctionTool):
-    """A tool as it is listed: without fastmcp's own `_meta`, which every request of every client would pay for, and with a place
-    for the details of an error in its output schema.
-    """
+    """A tool that is listed without fastmcp's own `_meta`, for which every request of every client would pay."""
 
     @override
     def to_mcp_tool(self, **overrides: object) -> "WireTool":

@@ -12,7 +12,7 @@ from fastmcp.dependencies import CurrentContext
 from fastmcp.exceptions import ToolError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import ToolResult
-from jsonschema import Draft202012Validator
+from jsonschema import ValidationError, validate
 from mcp.types import CallToolRequestParams, TextContent
 from opsroom_shared import errors
 from opsroom_shared.errors import NotFound, ToolFailure
@@ -73,6 +73,14 @@ async def outcome(server: FastMCP, tool: str, arguments: Json | None = None, mod
     return result.content[0].text, result.structured_content, result.is_error
 
 
+def fits(value: object, schema: Json) -> bool:
+    try:
+        validate(value, schema)
+    except ValidationError:
+        return False
+    return True
+
+
 def raising(error: Exception) -> Tool:
     async def fall_over() -> Shelf:
         """Fall over."""
@@ -124,14 +132,14 @@ async def test_listing_is_complete_and_lean(mode: str) -> None:
 async def test_output_schema_admits_answers_and_error_details_only(mode: str) -> None:
     """Clients that hold errors to the output schema can read them, and an answer without its fields is still refused."""
     async with Client(server_of(Tool(find_books), raising(NotFound("no"))), mode=mode) as client:
-        schemas = {tool.name: Draft202012Validator(tool.output_schema or {}) for tool in await client.list_tools()}
+        schemas = {tool.name: tool.output_schema or {} for tool in await client.list_tools()}
         answer = await client.call_tool("find_books", {"title": "Emma"})
         error = await client.call_tool("fall_over", raise_on_error=False)
 
-    assert schemas["find_books"].is_valid(answer.structured_content)
-    assert schemas["fall_over"].is_valid(error.structured_content)
-    assert not schemas["find_books"].is_valid({"note": "no books"})
-    assert not schemas["find_books"].is_valid({"code": "no_such_code", "retryable": False})
+    assert fits(answer.structured_content, schemas["find_books"])
+    assert fits(error.structured_content, schemas["fall_over"])
+    assert not fits({"note": "no books"}, schemas["find_books"])
+    assert not fits({"code": "no_such_code", "retryable": False}, schemas["find_books"])
 
 
 async def test_server_reports_its_distribution() -> None:

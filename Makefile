@@ -17,6 +17,7 @@ export UV_COMPILE_BYTECODE := 1
 
 ifneq ($(shell test -w "$${XDG_CACHE_HOME:-$$HOME}" && echo writable),writable)
 export UV_CACHE_DIR := $(CURDIR)/.uv-cache
+export UV_CREDENTIALS_DIR := $(CURDIR)/.uv-cache/credentials
 endif
 
 help: ## Show the targets

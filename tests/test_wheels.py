@@ -33,7 +33,8 @@ def dist(tool: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(command: list[str], folder: Path) -> str:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OPSROOM_", "ANTHROPIC_", "VIRTUAL_ENV"))}
+    others = ("OPSROOM_", "ANTHROPIC_", "VIRTUAL_ENV", "UV_COMPILE_BYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout
@@ -51,7 +52,7 @@ def installed(tool: str, dist: Path, package: Package, folder: Path) -> Path:
     run([tool, *export, "--quiet", "--output-file", str(pins)], ROOT)
     run([tool, "venv", "--quiet", "--python", sys.executable, str(environment)], folder)
     target = ["--python", str(environment), "--find-links", str(dist), "--constraint", str(pins)]
-    run([tool, "pip", "install", "--quiet", "--no-compile-bytecode", *target, str(wheel(dist, package))], folder)
+    run([tool, "pip", "install", "--quiet", *target, str(wheel(dist, package))], folder)
     listed = json.loads(run([tool, "pip", "list", "--quiet", "--python", str(environment), "--format", "json"], folder))
     ours = {one["name"] for one in listed if one["name"].startswith("opsroom")}
     assert ours <= {package.distribution, "opsroom-shared"}

@@ -60,6 +60,16 @@ async def test_blocked_thread_does_not_hold_the_process(notes: list[str], how: W
     assert "shelf closed" in server.log
 
 
+async def test_stuck_teardown_does_not_hold_the_process(notes: list[str]) -> None:
+    """A lifespan that cannot let go of what it holds is abandoned, and the exit status says so."""
+    async with server_process(notes, env={"OPSROOM_NOTES_FAIL": "teardown"}) as server:
+        await server.handshake()
+        status = await server.stop()
+
+    assert status == 1
+    assert "was not released within 3.0 s" in server.log
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 async def test_signal_before_the_first_message(notes: list[str], how: signal.Signals) -> None:
     """A signal that comes before any client has spoken ends the server like any other."""

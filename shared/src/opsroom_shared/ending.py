@@ -1,8 +1,11 @@
 """The end of a server's process, bounded in time whatever is still running in it."""
 
+import logging
 import os
 import sys
 import threading
+
+log = logging.getLogger(__name__)
 
 _TO_TEAR_DOWN = 3.0
 _TO_LEAVE = 0.5
@@ -27,6 +30,8 @@ class Ending:
 
 def _exit_after(seconds: float, status: int) -> None:
     def leave() -> None:
+        if status:
+            log.error("what the server holds was not released within %s s; it is abandoned", seconds)
         sys.stderr.flush()
         os._exit(status)
 

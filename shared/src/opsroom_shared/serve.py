@@ -59,7 +59,8 @@ class Program(Generic[S]):
 def run(program: Program[S], argv: Sequence[str] | None = None) -> int:
     """Runs *program* until EOF on stdin, SIGTERM or SIGINT.
 
-    Returns the exit status: 0 stopped, 1 ended by a defect, 2 bad usage or configuration.
+    Returns the exit status: 0 stopped, 1 ended by a defect, 2 bad usage or configuration. The process must end with it: half a
+    second later it is ended, so that a thread that nothing can stop does not hold it.
     """
     gc.disable()  # imports make objects that stay: collecting while they run costs a tenth of the start
     for number in (signal.SIGTERM, signal.SIGINT):

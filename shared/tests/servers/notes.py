@@ -26,7 +26,9 @@ class Settings(ServerSettings):
     greeting: str = Field("hello", max_length=20, description="What list_notes starts with.")
     vault: SecretStr | None = Field(None, description="A secret, to see that it is never shown.")
     unready: str | None = Field(None, description="Why /readyz answers that the server is not ready.")
-    fail: Literal["build", "config", "lifespan"] | None = Field(None, description="Where the start goes wrong, and how.")
+    fail: Literal["build", "config", "lifespan", "teardown"] | None = Field(
+        None, description="Where the start goes wrong, and how."
+    )
 
 
 class Notes(Answer):
@@ -96,6 +98,8 @@ def build(settings: Settings) -> App:
         try:
             yield {}
         finally:
+            if settings.fail == "teardown":
+                await asyncio.sleep(3_600)
             log.warning("shelf closed")
 
     async def ready() -> dict[str, str | None]:

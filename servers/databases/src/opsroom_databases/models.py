@@ -1,6 +1,7 @@
 """What the tools return: structured for programs, and as a table or a few lines for the reader who pays per token."""
 
-from typing import Literal
+from collections import Counter
+from typing import Literal, get_args
 
 from opsroom_shared.tools import Answer
 from pydantic import BaseModel, Field
@@ -8,8 +9,9 @@ from typing_extensions import override
 
 from .cells import Cell, to_csv
 
-RelationKind = Literal["table", "view", "virtual table"]
+RelationKind = Literal["table", "view", "virtual table", "partitioned table", "materialized view", "foreign table", "function"]
 RowsAre = Literal["counted", "estimated"]
+Severity = Literal["critical", "warning", "notice"]
 
 
 class DatabaseStatus(BaseModel):
@@ -21,6 +23,7 @@ class DatabaseStatus(BaseModel):
     read_only: bool
     reachable: bool
     problem: str | None = None
+    account: str | None = Field(default=None, description="What the account could do without this server's guard.")
     tables: int | None = None
     size_bytes: int | None = None
 
@@ -30,14 +33,15 @@ class DatabaseList(Answer):
 
     @override
     def text(self) -> str:
-        header = ("name", "dialect", "version", "access", "tables", "bytes", "problem")
-        return to_csv(
-            header,
-            [
-                (d.name, d.dialect, d.version, "read-only" if d.read_only else "writable", d.tables, d.size_bytes, d.problem)
-                for d in self.databases
-            ],
-        )
+        header = ["name", "dialect", "version", "access", "tables", "bytes", "problem"]
+        rows: list[list[Cell]] = [
+            [d.name, d.dialect, d.version, "read-only" if d.read_only else "writable", d.tables, d.size_bytes, d.problem]
+            for d in self.databases
+        ]
+        if any(d.account for d in self.databases):
+            header.append("account")
+            rows = [[*row, d.account] for row, d in zip(rows, self.databases, strict=True)]
+        return to_csv(header, rows)
 
 
 class Match(BaseModel):
@@ -103,6 +107,7 @@ class ColumnDescription(BaseModel):
     default: str | None = None
     primary_key: int | None = Field(None, description="Position in the primary key, from 1.")
     generated: bool = False
+    comment: str | None = None
 
 
 class IndexDescription(BaseModel):
@@ -110,6 +115,8 @@ class IndexDescription(BaseModel):
     columns: list[str]
     unique: bool = False
     partial: bool = False
+    valid: bool = Field(default=True, description="False where it was never finished, so the engine does not use it.")
+    method: str | None = Field(default=None, description="What kind of index it is, where not a B-tree.")
 
 
 class ForeignKey(BaseModel):
@@ -133,30 +140,31 @@ class TableDescription(Answer):
     rows: int | None = None
     rows_are: RowsAre | None = None
     size_bytes: int | None = None
+    comment: str | None = None
     columns: list[ColumnDescription]
     indexes: list[IndexDescription] = Field(default_factory=list[IndexDescription])
     foreign_keys: list[ForeignKey] = Field(default_factory=list[ForeignKey])
     referenced_by: list[Reference] = Field(default_factory=list[Reference])
     definition: str | None = Field(None, description="The SQL of a view or virtual table.")
-    sample: list[list[Cell]] | None = Field(None, description="Rows, with the columns in the order above.")
+    sample: list[list[Cell]] | None = Field(default=None, description="Rows, with the columns in the order above.")
 
     @override
     def text(self) -> str:
         size = f", {self.rows:,} rows ({self.rows_are})" if self.rows is not None else ""
         size += f", {self.size_bytes:,} bytes" if self.size_bytes is not None else ""
-        lines = [f"{self.kind} {self.name}{size}"]
-        header = ("column", "type", "null", "default", "key")
-        lines.append(
-            to_csv(
-                header,
-                [
-                    (c.name, c.type, "yes" if c.nullable else "no", c.default, f"pk{c.primary_key}" if c.primary_key else None)
-                    for c in self.columns
-                ],
-            )
-        )
+        lines = [f"{self.kind} {self.name}{size}{f': {self.comment}' if self.comment else ''}"]
+        header = ["column", "type", "null", "default", "key"]
+        rows: list[list[Cell]] = [
+            [c.name, c.type, "yes" if c.nullable else "no", c.default, f"pk{c.primary_key}" if c.primary_key else None]
+            for c in self.columns
+        ]
+        if any(c.comment for c in self.columns):
+            header.append("comment")
+            rows = [[*row, c.comment] for row, c in zip(rows, self.columns, strict=True)]
+        lines.append(to_csv(header, rows))
         for index in self.indexes:
             marks = (" unique" if index.unique else "") + (" partial" if index.partial else "")
+            marks += (f" {index.method}" if index.method else "") + ("" if index.valid else " INVALID")
             lines.append(f"index {index.name} ({', '.join(index.columns)}){marks}")
         for key in self.foreign_keys:
             rule = f" on delete {key.on_delete}" if key.on_delete else ""
@@ -178,7 +186,7 @@ class PlanStep(BaseModel):
 
 class IndexAdvice(BaseModel):
     statement: str
-    checked: bool = Field(description="Whether the engine chose this index in a trial on a copy of the schema.")
+    checked: bool = Field(description="Whether the engine chose this index in a trial that left the database alone.")
     effect: str
 
 
@@ -206,6 +214,83 @@ class Explanation(Answer):
             f"{'Checked' if advice.checked else 'Worth trying'}: {advice.statement}; {advice.effect}" for advice in self.advice
         ]
         return "\n".join([*lines, *self.notes])
+
+
+class Finding(BaseModel):
+    """Something that is wrong with a database, or soon will be."""
+
+    severity: Severity
+    check: str
+    subject: str = Field(description="The table, index, session or other thing that it is about.")
+    evidence: str
+    action: str = Field(description="What to do.")
+    statement: str | None = Field(None, description="The exact statement that does it, where that is safe to give.")
+
+
+class Checked(BaseModel):
+    check: str
+    found: str = Field("", description="The figures that were seen.")
+
+
+class Unchecked(BaseModel):
+    check: str
+    reason: str
+
+
+class DatabaseHealth(Answer):
+    database: str
+    findings: list[Finding] = Field(description="The most severe first.")
+    checked: list[Checked]
+    unchecked: list[Unchecked] = Field(description="What could not be checked, whole or in part.")
+    truncated: bool = False
+    hint: str | None = None
+
+    @override
+    def text(self) -> str:
+        counts = Counter(finding.severity for finding in self.findings)
+        listed = ", ".join(f"{counts[severity]} {severity}" for severity in get_args(Severity) if counts[severity])
+        lines = [f"{self.database}: {listed}." if self.findings else f"{self.database}: nothing was found."]
+        lines += [
+            f"{f.severity} [{f.check}] {f.subject}: {f.evidence}. {f.action}{f': {f.statement}' if f.statement else '.'}"
+            for f in self.findings
+        ]
+        figures = "; ".join(f"{each.check}{f' ({each.found})' if each.found else ''}" for each in self.checked)
+        lines.append(f"Checked: {figures}.")
+        lines += [f"Not checked: {each.check}: {each.reason}" for each in self.unchecked]
+        return _with_hint("\n".join(lines), self.hint)
+
+
+class TopQuery(BaseModel):
+    """Executions of one query, whatever its values."""
+
+    query: str
+    calls: int
+    total_ms: float
+    mean_ms: float
+    share: float = Field(description="Of the time of all queries, in percent.")
+    rows: int = Field(description="Returned or changed, in all calls.")
+    io: int = Field(description="In the unit of io_is, in all calls.")
+    note: str | None = None
+
+
+class TopQueries(Answer):
+    database: str
+    since: str | None = Field(None, description="When the engine began to count.")
+    io_is: str
+    queries: list[TopQuery]
+    hint: str | None = None
+
+    @override
+    def text(self) -> str:
+        since = f"Counted since {self.since}. " if self.since else ""
+        if not self.queries:
+            return _with_hint(f"{since}No query was counted yet.", self.hint)
+        header = ["calls", "total_ms", "mean_ms", "share_%", "rows", self.io_is, "query"]
+        rows: list[list[Cell]] = [
+            [q.calls, q.total_ms, q.mean_ms, q.share, q.rows, q.io, q.query + (f" ({q.note})" if q.note else "")]
+            for q in self.queries
+        ]
+        return _with_hint(f"{since}Values stand as ?.\n{to_csv(header, rows)}", self.hint)
 
 
 def _with_hint(text: str, hint: str | None) -> str:

@@ -10,6 +10,7 @@ from .providers import Relation
 
 MAX_FOUND = 100
 _MAX_COLUMNS_SHOWN = 30
+_MAX_COMMENT = 200
 _WORD = re.compile(r"[^\W_]+")
 
 
@@ -17,7 +18,7 @@ def find(relations: Sequence[Relation], query: str) -> tuple[list[Match], str | 
     """Up to MAX_FOUND matches for *query*, and a sentence where there are none or more. `*` lists everything, biggest first."""
     wanted = query.strip()
     if wanted in ("", "*"):
-        scored = [(0.0, relation, "") for relation in relations]
+        scored = [(0.0, relation, "") for relation in relations if relation.kind != "function"]
     else:
         scored = [(score, relation, matched) for relation in relations for score, matched in [_score(relation, wanted)] if score]
     scored.sort(key=lambda each: (-each[0], -(each[1].size_bytes or 0), -(each[1].rows or 0), each[1].name))
@@ -53,10 +54,13 @@ def _score(relation: Relation, wanted: str) -> tuple[float, str]:
         by_name = _overlap(terms, relation.name) * 10
         columns = [f"{column.name} {column.type}".rstrip() for column in relation.columns if _overlap(terms, column.name)]
         indexes = [index for index in relation.indexes if _overlap(terms, index)]
+        by_name += _overlap(terms, relation.comment or "") * 3
     score = by_name + min(len(columns), 3) * 2 + min(len(indexes), 2) * 0.5
     if by_name and not columns:
         columns = [f"{column.name} {column.type}".rstrip() for column in relation.columns]
     shown = [*columns[:_MAX_COLUMNS_SHOWN], *(f"index {index}" for index in indexes[:5])]
+    if relation.comment and score:
+        shown.insert(0, relation.comment[:_MAX_COMMENT])
     more = len(columns) - _MAX_COLUMNS_SHOWN
     return score, "; ".join(shown) + (f"; and {more} more columns" if more > 0 else "") if score else ""
 

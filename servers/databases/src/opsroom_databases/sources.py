@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, unquote
 from pydantic import SecretStr
 
 _DIALECTS = {"sqlite": "sqlite", "postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mysql"}
-SUPPORTED = ("sqlite",)
+SUPPORTED = ("sqlite", "postgres", "mysql")
 """The dialects that have a provider."""
 _PORTS = {"postgres": 5432, "mysql": 3306}
 _OPTIONS = {

@@ -18,10 +18,11 @@ _COMMENT_MARK = re.compile(r"/\*|\*/")
 _WORD = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*")
 _QUOTED_NAME = re.compile(r'"((?:[^"]|"")*)"')
 _TAG = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
-_PARAMETER = re.compile(r"\$\d+")
+_PARAMETER = re.compile(r"\$[0-9]+")
 _NUMBER = re.compile(
     r"0[xX](?:_?[0-9A-Fa-f])+|0[oO](?:_?[0-7])+|0[bB](?:_?[01])+"
-    r"|(?:\d(?:_?\d)*(?:\.(?!\.)(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?"
+    r"|(?:\d(?:_?\d)*(?:\.(?!\.)(?:\d(?:_?\d)*)?)?|\.\d(?:_?\d)*)(?:[eE][+-]?\d(?:_?\d)*)?",
+    re.ASCII,
 )
 _OPERATOR = re.compile(r"[~!@#^&|`?+\-*/%<>=]+")
 _MAY_END_IN_SIGN = frozenset("~!@#^&|`?%")

@@ -1,18 +1,18 @@
 """The engines behind the tools: one narrow Protocol, one module per engine."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
 from ..cells import Cell
 from ..models import Column, DatabaseStatus, Explanation, RelationKind, RowsAre, TableDescription
 from ..settings import DatabasesSettings
-from ..sources import LocalFile, Source
+from ..sources import LocalFile, NetworkSource, Source
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A table or view with what a search looks at."""
+    """A table, view or function with what a search looks at."""
 
     name: str
     kind: RelationKind
@@ -22,6 +22,8 @@ class Relation:
     rows: int | None = None
     rows_are: RowsAre | None = None
     size_bytes: int | None = None
+    comment: str | None = None
+    """What its owner says of it; of a function, its arguments and result as well."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Sampling:
     """How much of a table's rows a description shows."""
 
     rows: int = 0
-    cell: int = field(default=200)
+    cell: int = 200
 
 
 class Database(Protocol):
@@ -57,7 +59,7 @@ class Database(Protocol):
         ...
 
     async def relations(self) -> list[Relation]:
-        """Every table and view, with sizes."""
+        """Every table and view, with sizes, and the functions that users made."""
         ...
 
     async def describe(self, relation: str, sampling: Sampling) -> TableDescription: ...
@@ -67,6 +69,10 @@ class Database(Protocol):
         ...
 
     async def explain(self, sql: str, *, analyze: bool) -> Explanation: ...
+
+    async def role_sql(self) -> str:
+        """What the owner of the database runs to make an account that may only read it."""
+        ...
 
     async def aclose(self) -> None:
         """Stops what still runs, and lets go of everything."""
@@ -86,5 +92,17 @@ def _sqlite(name: str, source: Source, settings: DatabasesSettings) -> Database:
     return SqliteDatabase(name, cast("LocalFile", source), settings)
 
 
+def _postgres(name: str, source: Source, settings: DatabasesSettings) -> Database:
+    from .postgres import PostgresDatabase
+
+    return PostgresDatabase(name, cast("NetworkSource", source), settings)
+
+
+def _mysql(name: str, source: Source, settings: DatabasesSettings) -> Database:
+    from .mysql import MysqlDatabase
+
+    return MysqlDatabase(name, cast("NetworkSource", source), settings)
+
+
 _Opener: TypeAlias = Callable[[str, Source, DatabasesSettings], Database]
-_OPENERS: Mapping[str, _Opener] = {"sqlite": _sqlite}
+_OPENERS: Mapping[str, _Opener] = {"sqlite": _sqlite, "postgres": _postgres, "mysql": _mysql}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from shlex import quote
 
 from opsroom_shared.errors import InvalidInput, ToolFailure
 
@@ -106,6 +107,13 @@ class SqliteDatabase:
             )
             explanation.rows, explanation.elapsed_ms = run["seen"], run["milliseconds"]
         return explanation
+
+    async def role_sql(self) -> str:
+        path = quote(str(await self._file.path()))
+        return (
+            "-- SQLite has no roles: the file's permissions say who may read it. As its owner, in a shell:\n"
+            f"chgrp opsroom {path} && chmod g=r,o= {path}"
+        )
 
     async def _advice(self, statement: Statement, scans: Sequence[str], rows: dict[str, int]) -> list[IndexAdvice]:
         """Indexes that the engine would use, tried in an empty copy of the schema: the database itself is not touched."""

@@ -1,0 +1,180 @@
+"""PostgreSQL: every statement is judged by its text and by the engine's catalog, then runs in a read-only transaction."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+
+from opsroom_shared.errors import InvalidInput, ToolFailure
+
+from ..cells import Cell, text
+from ..dialects.postgres import HIDDEN_SETTINGS
+from ..dialects.postgres_statement import Reading, read
+from ..models import Column, DatabaseStatus, Explanation, IndexAdvice, TableDescription
+from ..settings import DatabasesSettings
+from ..sources import NetworkSource
+from . import Relation, Rows, Sampling
+from .postgres_account import reader_sql, rights
+from .postgres_advice import checked, hypopg_schema, tables, unchecked, wanted
+from .postgres_catalog import describe, relations, resolve
+from .postgres_errors import translated
+from .postgres_judgement import check_names
+from .postgres_plan import Plan, read_plan
+from .postgres_rows import Bounds, cell_limit, cut, size, value
+from .postgres_session import Row, Session, Sessions, plain
+
+_SCHEMA_SECONDS = 5.0
+_SAMPLE_BYTES = 16_000
+
+_STATUS = """
+    SELECT current_setting('server_version'), pg_database_size(current_database()), (
+      SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+      WHERE c.relkind IN ('r', 'p', 'f') AND NOT c.relispartition
+        AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema')"""
+
+
+class PostgresDatabase:
+    """A database of a PostgreSQL engine. Every call is a transaction of its own."""
+
+    def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
+        self.name = name
+        self.dialect = source.dialect
+        self._source, self._settings = source, settings
+        self._sessions = Sessions(name, source, settings)
+
+    async def aclose(self) -> None:
+        await self._sessions.aclose()
+
+    async def status(self) -> DatabaseStatus:
+        status = DatabaseStatus(name=self.name, dialect=self.dialect, read_only=True, reachable=False)
+        try:
+            async with self._looking() as session:
+                ((version, size_bytes, count),) = await session.fetch(_STATUS)
+                account = await rights(session)
+        except ToolFailure as failure:
+            return status.model_copy(update={"problem": str(failure)})
+        return status.model_copy(
+            update={
+                "reachable": True,
+                "version": str(version).split(" ")[0],
+                "tables": count,
+                "size_bytes": size_bytes,
+                "account": f"{account}{'; a standby' if session.standby else ''}",
+            }
+        )
+
+    async def relations(self) -> list[Relation]:
+        async with self._looking() as session:
+            return await relations(session)
+
+    async def describe(self, relation: str, sampling: Sampling) -> TableDescription:
+        async with self._looking() as session:
+            named = await resolve(session, relation)
+            description = await describe(session, named)
+        if not sampling.rows:
+            return description
+        # the table may be a view, so this is judged like a query of the caller
+        columns = ", ".join(plain(column.name) for column in description.columns)
+        reading = read(f"SELECT {columns} FROM {named.sql} LIMIT {sampling.rows}")  # noqa: S608 - quoted
+        async with self._reading(reading) as session:
+            sample = await _page(reading, Bounds(sampling.rows, 0, _SAMPLE_BYTES, sampling.cell), session)
+        return description.model_copy(update={"sample": sample.rows})
+
+    async def query(self, sql: str, *, limit: int, skip: int) -> Rows:
+        reading = read(sql)
+        bounds = Bounds(limit, skip, self._settings.max_bytes, self._settings.max_cell)
+        async with self._reading(reading) as session:
+            if reading.sort == "query":
+                return await _page(reading, bounds, session)
+            if reading.sort == "explain":
+                await _only_a_query(reading, session)
+            return _lines(await session.connection.fetch(reading.sql), bounds)
+
+    async def explain(self, sql: str, *, analyze: bool) -> Explanation:
+        reading = read(sql)
+        if reading.sort == "show":
+            raise InvalidInput("Only a query has a plan.")
+        explain = f"EXPLAIN (FORMAT JSON, VERBOSE) {reading.query_sql}"
+        async with self._reading(reading) as session:
+            await _only_a_query(reading, session)
+            plan = read_plan(str((await session.connection.fetch(explain))[0][0]))
+        advice = await self._advice(reading, explain, plan)
+        if analyze:
+            async with self._reading(reading) as session:
+                ran = f"EXPLAIN (FORMAT JSON, VERBOSE, ANALYZE) {reading.query_sql}"
+                plan = read_plan(str((await session.connection.fetch(ran))[0][0]))
+        return Explanation(steps=plan.steps, advice=advice, rows=plan.rows, elapsed_ms=plan.elapsed_ms)
+
+    async def role_sql(self) -> str:
+        async with self._looking() as session:
+            return await reader_sql(session, self._source.database, self._settings.query_seconds)
+
+    async def _advice(self, reading: Reading, explain: str, plan: Plan) -> list[IndexAdvice]:
+        if reading.tree is None or not plan.scans:
+            return []
+        async with self._looking() as session:
+            tried = wanted(reading.tree, plan, await tables(session, plan.scans))
+            schema = await hypopg_schema(session)
+        if schema is None or not tried:
+            return unchecked(tried)
+        async with self._reading(reading) as session:
+            session.tainted = True  # hypothetical indexes live as long as their session
+            return await checked(session, schema, explain, plan, tried)
+
+    @asynccontextmanager
+    async def _looking(self) -> AsyncGenerator[Session]:
+        """A session for our own statements about the schema."""
+        seconds = min(_SCHEMA_SECONDS, self._settings.query_seconds)
+        with translated(self.name, seconds):
+            async with self._sessions.reading(seconds) as session:
+                yield session
+
+    @asynccontextmanager
+    async def _reading(self, reading: Reading) -> AsyncGenerator[Session]:
+        """A session in which the caller's statement was judged and may run."""
+        seconds = self._settings.query_seconds
+        with translated(self.name, seconds, reading):
+            async with self._sessions.reading(seconds) as session:
+                await check_names(reading, session)
+                await session.look_around()
+                yield session
+
+
+async def _only_a_query(reading: Reading, session: Session) -> None:
+    """The engine's grammar says once more that this is a query: nothing else can stand in parentheses behind FROM."""
+    await session.connection.prepare(f"SELECT FROM (\n{reading.query_sql}\n) AS q")
+
+
+async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
+    # this reads the statement, and runs nothing of it
+    columns = (await session.connection.prepare(reading.query_sql)).get_attributes()
+    limit = cell_limit(bounds, len(columns))
+    wrapped = cut(reading.query_sql, columns, bounds)
+    kept: list[Row] = []
+    taken, more = 0, False
+    async for row in (await session.connection.prepare(wrapped.sql)).cursor(prefetch=wrapped.prefetch):
+        taken += size(row)
+        if len(kept) == bounds.rows or (kept and taken > bounds.bytes):
+            more = True
+            break
+        kept.append(row)
+    return Rows(
+        columns=[Column(name=text(column.name, limit), type=text(column.type.name, limit)) for column in columns],
+        rows=[[value(raw, column, limit) for raw, column in zip(row, columns, strict=True)] for row in kept],
+        more=more,
+        state="",
+    )
+
+
+def _lines(rows: Sequence[Row], bounds: Bounds) -> Rows:
+    """A page of what SHOW or EXPLAIN gave; all of it is text."""
+    names = list(rows[0].keys()) if rows else []
+    visible = [row for row in rows if row[0] not in HIDDEN_SETTINGS]
+    kept: list[list[Cell]] = []
+    taken = 0
+    for row in visible[bounds.skip : bounds.skip + bounds.rows]:
+        shown: list[Cell] = [None if each is None else text(str(each), bounds.cell) for each in row]
+        taken += size(shown)
+        if kept and taken > bounds.bytes:
+            break
+        kept.append(shown)
+    more = bounds.skip + len(kept) < len(visible)
+    return Rows([Column(name=name, type="text") for name in names], kept, more, "")

@@ -1,0 +1,288 @@
+"""Sessions on a PostgreSQL engine: few, each used for one read-only transaction at a time, then reset or thrown away."""
+
+import asyncio
+import contextlib
+import re
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+from urllib.parse import urlencode
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none; Connection below is what is used of it
+from opsroom_shared.errors import Unavailable
+
+from ..dialects.postgres import GRAMMAR_WORDS
+from ..settings import DatabasesSettings
+from ..sources import NetworkSource
+
+APPLICATION = "opsroom-databases"
+CONNECT_SECONDS = 5.0
+_LOCK_SECONDS = 2.0
+_GRACE_SECONDS = 1.0
+"""How much later than the engine this side ends a query: the engine's own way out leaves the session usable."""
+_END_SECONDS = 3.0
+_IDLE_SECONDS = 60.0
+_TEMPORARY_FILES = "1GB"
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+
+# What DISCARD ALL does, in the form that fits behind a ROLLBACK in one message. Prepared statements stay: here nobody but
+# this server can make one, and those that it keeps are what makes a call cheap.
+_RESET = (
+    "ROLLBACK; CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; UNLISTEN *; "
+    "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"
+)
+_ABOUT = """
+    SELECT s.reset_val, current_user, r.rolsuper, pg_catalog.pg_is_in_recovery()
+    FROM pg_catalog.pg_settings s, pg_catalog.pg_roles r
+    WHERE s.name OPERATOR(pg_catalog.=) 'search_path' AND r.rolname OPERATOR(pg_catalog.=) current_user"""
+
+
+class Row(Protocol):
+    """A row of a result, by position."""
+
+    def __getitem__(self, index: int, /) -> object: ...
+
+    def __iter__(self) -> Iterator[object]: ...
+
+    def keys(self) -> Iterable[str]: ...
+
+
+class _Type(Protocol):
+    oid: int
+    name: str
+
+
+class Attribute(Protocol):
+    """A column of a prepared statement."""
+
+    name: str
+    type: _Type
+
+
+class Prepared(Protocol):
+    def get_attributes(self) -> Sequence[Attribute]: ...
+
+    async def fetch(self, *args: object) -> list[Row]: ...
+
+    def cursor(self, *, prefetch: int) -> AsyncIterable[Row]: ...
+
+
+class _Version(Protocol):
+    major: int
+
+
+class Connection(Protocol):
+    """What is used of asyncpg's connection."""
+
+    async def execute(self, query: str) -> str: ...
+
+    async def fetch(self, query: str, *args: object) -> list[Row]: ...
+
+    async def prepare(self, query: str) -> Prepared: ...
+
+    async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109 - asyncpg's signature
+
+    def terminate(self) -> None: ...
+
+    def is_closed(self) -> bool: ...
+
+    def get_server_version(self) -> _Version: ...
+
+
+@dataclass
+class Session:
+    """A connection, and what is known of the account behind it."""
+
+    connection: Connection
+    version: int
+    superuser: bool
+    standby: bool
+    schemas: tuple[str, ...]
+    """Where a name without a schema is looked for."""
+    tainted: bool = False
+    """Code that nobody judged has run here: the session may hold what no reset reaches, so it is not used again."""
+    used: float = field(default_factory=time.monotonic)
+    _kept: dict[str, Prepared] = field(default_factory=dict[str, Prepared])
+
+    async def fetch(self, query: str, *args: object) -> list[Row]:
+        """Rows of a statement of ours, which stays prepared. Only before look_around: its names must mean the engine's."""
+        if query not in self._kept:
+            self._kept[query] = await self.connection.prepare(query)
+        return await self._kept[query].fetch(*args)
+
+    def begin(self, seconds: float) -> str:
+        """Opens the transaction, with its limits, and takes its snapshot: from then on it cannot be made writable."""
+        limits = {
+            "statement_timeout": f"{round(seconds * 1000)}ms",
+            "lock_timeout": f"{round(min(seconds, _LOCK_SECONDS) * 1000)}ms",
+            "idle_in_transaction_session_timeout": f"{round((seconds + _GRACE_SECONDS) * 1000)}ms",
+            # our own statements; the caller's get theirs from look_around
+            "search_path": "pg_catalog",
+            # how literals are read and values are written, whatever the role or the database has set
+            "standard_conforming_strings": "on",
+            "bytea_output": "hex",
+            "datestyle": "ISO",
+            "intervalstyle": "postgres",
+            "extra_float_digits": "1",
+            "jit": "off",
+            # our statements are planned once a session; the caller's have no parameters, so it makes no difference to them
+            "plan_cache_mode": "force_generic_plan",
+        }
+        if self.version >= 14:
+            limits["client_connection_check_interval"] = "1s"
+        if self.superuser:
+            limits["temp_file_limit"] = _TEMPORARY_FILES
+        settings = (f"SET LOCAL {name} = {value!r}" for name, value in limits.items())
+        return f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {'; '.join(settings)}; SELECT 1"
+
+    async def look_around(self) -> None:
+        """From here on, names are looked for where the account looks for them; the engine's own always come first."""
+        path = ", ".join([*(quoted(schema) for schema in self.schemas if schema != "pg_catalog"), "pg_temp"])
+        await self.connection.execute(f"SET LOCAL search_path = {path}")
+
+
+class Sessions:
+    """At most `concurrency` sessions on one database. Nothing is connected before it is needed."""
+
+    def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
+        self.name = name
+        self._source, self._settings = source, settings
+        self._free = asyncio.Semaphore(settings.concurrency)
+        self._idle: list[Session] = []
+        self._ending: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def reading(self, seconds: float) -> AsyncGenerator[Session]:
+        """A session inside a read-only transaction of at most *seconds*, which is rolled back whatever happens.
+
+        Raises Unavailable when all sessions are busy for too long, TimeoutError, and what asyncpg raises. A query that is
+        still running when the block is left, by cancellation too, is cancelled in the engine.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Unavailable(
+                f"{self._settings.concurrency} queries are running on {self.name} already, and none ended within {seconds:g} s."
+            ) from None
+        session: Session | None = None
+        usable = False
+        try:
+            async with asyncio.timeout(seconds + _GRACE_SECONDS):
+                session = await self._begun(seconds)
+                try:
+                    yield session
+                    usable = True
+                except asyncpg.PostgresError:
+                    usable = True
+                    raise
+        finally:
+            await self._after(session, usable=usable)
+
+    async def aclose(self) -> None:
+        """Cancels what still runs, and closes every session."""
+        idle, self._idle = self._idle, []
+        await asyncio.gather(*(_end(session) for session in idle), *self._ending)
+
+    async def _begun(self, seconds: float) -> Session:
+        """A session with an open transaction. One that was idle may have lost its engine, which a new one finds again."""
+        while self._idle:
+            session = self._idle.pop()
+            if session.connection.is_closed() or time.monotonic() - session.used > _IDLE_SECONDS:
+                await _end(session)
+                continue
+            try:
+                await session.connection.execute(session.begin(seconds))
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await _end(session)
+                continue
+            except BaseException:
+                await _end(session)
+                raise
+            return session
+        session = await connect(self._source)
+        try:
+            await session.connection.execute(session.begin(seconds))
+        except BaseException:
+            await _end(session)
+            raise
+        return session
+
+    async def _after(self, session: Session | None, *, usable: bool) -> None:
+        """Resets or ends the session; the place for another query is free only then, even if the caller is gone."""
+        task = asyncio.ensure_future(self._settle(session, usable=usable))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        await asyncio.shield(task)
+
+    async def _settle(self, session: Session | None, *, usable: bool) -> None:
+        try:
+            if session is None:
+                return
+            if usable and not session.tainted and not session.connection.is_closed():
+                with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+                    async with asyncio.timeout(_END_SECONDS):
+                        await session.connection.execute(_RESET)
+                    session.used = time.monotonic()
+                    self._idle.append(session)
+                    return
+            await _end(session)
+        finally:
+            self._free.release()
+
+
+async def connect(source: NetworkSource) -> Session:
+    """A new session. Raises what asyncpg raises, and TimeoutError."""
+    connection = cast(
+        "Connection",
+        await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType] - no stubs
+            # the driver reads these options, with the certificates that they name, from a URL only
+            dsn=f"postgresql://?{urlencode(source.options)}" if source.options else None,
+            host=source.host,
+            port=source.port,
+            user=source.user,
+            password=source.password.get_secret_value() if source.password else None,
+            database=source.database,
+            timeout=CONNECT_SECONDS,  # pyright: ignore[reportArgumentType] - a float will do
+            statement_cache_size=0,
+            server_settings={"application_name": APPLICATION},
+        ),
+    )
+    try:
+        ((path, user, superuser, standby),) = await connection.fetch(_ABOUT)
+    except BaseException:
+        connection.terminate()
+        raise
+    return Session(
+        connection=connection,
+        version=connection.get_server_version().major,
+        superuser=bool(superuser),
+        standby=bool(standby),
+        schemas=_schemas(str(path), str(user)),
+    )
+
+
+def _schemas(path: str, user: str) -> tuple[str, ...]:
+    """The schemas of the setting search_path, the engine's own first."""
+    names = [part.strip().strip('"') for part in path.split(",")]
+    listed = [user if name == "$user" else name for name in names]
+    return tuple(dict.fromkeys(["pg_catalog", *(name for name in listed if name not in ("", "pg_temp"))]))
+
+
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def plain(name: str) -> str:
+    """*name* as people write it: in quotes only where it has to be."""
+    return name if _PLAIN.fullmatch(name) and name not in GRAMMAR_WORDS else quoted(name)
+
+
+async def _end(session: Session) -> None:
+    """Closes the session, with the query that it may be running: the driver asks the engine to cancel it first."""
+    try:
+        await session.connection.close(timeout=_END_SECONDS)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+        session.connection.terminate()

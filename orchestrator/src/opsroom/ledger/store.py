@@ -123,7 +123,8 @@ class Ledger:
                 return work(connection)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+            # shielded: a request that is cancelled just now still gets its row
+            return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, transaction))
         except SQLAlchemyError as error:
             raise OpsroomError(f"the ledger failed: {getattr(error, 'orig', error)}") from error
 

@@ -1,0 +1,90 @@
+"""MariaDB and MySQL: every statement is judged by its text, the catalog and the engine's parser, then runs read-only."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from opsroom_shared.errors import InvalidInput, ToolFailure
+
+from ..dialects.mysql_statement import Reading, read
+from ..models import DatabaseStatus, Explanation, TableDescription
+from ..settings import DatabasesSettings
+from ..sources import NetworkSource
+from . import Relation, Rows, Sampling
+from .mysql_catalog import columns_of_all, describe, relations, status
+from .mysql_errors import NameUnknown, translated, with_names
+from .mysql_lookup import check_calls
+from .mysql_plan import explain
+from .mysql_role import role_sql
+from .mysql_rows import Bounds, page
+from .mysql_session import Session, Sessions
+
+T = TypeVar("T")
+
+_SCHEMA_SECONDS = 5.0
+
+
+class MysqlDatabase:
+    """A database of MariaDB or MySQL."""
+
+    def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
+        self.name = name
+        self.dialect = source.dialect
+        self._database, self._settings = source.database, settings
+        self._sessions = Sessions(name, source, settings)
+
+    async def aclose(self) -> None:
+        await self._sessions.aclose()
+
+    async def status(self) -> DatabaseStatus:
+        try:
+            return await self._about_schema(lambda session: status(session, self.name))
+        except ToolFailure as failure:
+            return DatabaseStatus(name=self.name, dialect=self.dialect, read_only=True, reachable=False, problem=str(failure))
+
+    async def relations(self) -> list[Relation]:
+        return await self._about_schema(relations)
+
+    async def describe(self, relation: str, sampling: Sampling) -> TableDescription:
+        return await self._about_schema(lambda session: describe(session, self.name, relation, sampling))
+
+    async def query(self, sql: str, *, limit: int, skip: int) -> Rows:
+        bounds = Bounds(limit, skip, self._settings.max_bytes, self._settings.max_cell)
+        return await self._judged(sql, lambda reading, session: page(session.stream(reading.sql), bounds, session.zone))
+
+    async def explain(self, sql: str, *, analyze: bool) -> Explanation:
+        def work(reading: Reading, session: Session) -> Explanation:
+            if reading.sort == "show":
+                raise InvalidInput("Only a query has a plan.")
+            return explain(reading, session, analyze=analyze)
+
+        return await self._judged(sql, work)
+
+    async def role_sql(self) -> str:
+        return role_sql(self._database)
+
+    async def _judged(self, sql: str, work: Callable[[Reading, Session], T]) -> T:
+        """What *work* makes of the statement *sql*, once nothing spoke against it."""
+        reading = read(sql, self._database)
+
+        def judge(session: Session) -> T:
+            check_calls(reading, session, self._database)
+            if reading.inner_sql:
+                # in parentheses behind EXISTS only a query can stand, says the engine's own grammar
+                session.wire.parse(f"SELECT 1 FROM DUAL WHERE EXISTS (\n{reading.inner_sql}\n)")  # noqa: S608 - it was judged
+            return work(reading, session)
+
+        seconds = self._settings.query_seconds
+        try:
+            with translated(self.name, seconds, reading):
+                return await self._sessions.run(judge, seconds)
+        except NameUnknown as failure:
+            try:
+                existing = await self._about_schema(columns_of_all)
+            except ToolFailure:
+                existing = []  # a suggestion is not worth a second failure
+            raise with_names(failure, reading, existing) from failure
+
+    async def _about_schema(self, work: Callable[[Session], T]) -> T:
+        seconds = min(_SCHEMA_SECONDS, self._settings.query_seconds)
+        with translated(self.name, seconds):
+            return await self._sessions.run(work, seconds)

@@ -1,0 +1,168 @@
+"""Sessions on MariaDB or MySQL: a fresh one for every call, in a thread, killed in the engine when the call ends early."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from opsroom_shared.errors import TimedOut, Unavailable
+
+from ..settings import DatabasesSettings
+from ..sources import NetworkSource
+from .mysql_wire import CONNECT_SECONDS, DriverError, Raw, Stream, Wire
+
+T = TypeVar("T")
+
+_LOCK_SECONDS = 2
+_GRACE_SECONDS = 1.0
+"""How much later than the engine this side ends a query."""
+_KILL_SECONDS = 3.0
+_TEMPORARY_BYTES = 1 << 30
+
+# Names are read, and literals end, as the guard reads them. A space before the parenthesis of a call changes nothing.
+_MODE = "CONCAT('IGNORE_SPACE', IF(FIND_IN_SET('ONLY_FULL_GROUP_BY', @@sql_mode), ',ONLY_FULL_GROUP_BY', ''))"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connection inside a read-only transaction. It serves one call and ends with it, so nothing outlives the call."""
+
+    wire: Wire
+    zone: str
+    """In which TIMESTAMP values are given."""
+
+    def fetch(self, sql: str) -> list[tuple[Raw, ...]]:
+        return self.wire.fetch(sql)
+
+    def stream(self, sql: str) -> Stream:
+        return self.wire.stream(sql)
+
+
+@dataclass
+class _Call:
+    """What another thread may know of a call: which connection it has, and whether it is to end."""
+
+    wire: Wire | None = None
+    stopped: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self, wire: Wire) -> bool:
+        """Whether the call may go on with *wire*."""
+        with self.lock:
+            self.wire = wire
+            return not self.stopped
+
+    def stop(self) -> Wire | None:
+        with self.lock:
+            self.stopped = True
+            return self.wire
+
+
+class Stopped(Exception):
+    """The call was ended before it had a connection."""
+
+
+class Sessions:
+    """At most `concurrency` calls at a time on one database. Nothing is connected before it is needed."""
+
+    def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
+        self.name = name
+        self._source, self._settings = source, settings
+        self._free = asyncio.Semaphore(settings.concurrency)
+        self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-{name}")
+        self._killers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-kill-{name}")
+        self._running: dict[asyncio.Future[object], _Call] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def run(self, work: Callable[[Session], T], seconds: float) -> T:
+        """What *work* makes of a session, in a thread, within *seconds*.
+
+        Raises Unavailable when all sessions are busy for too long, TimedOut, and what the driver raises. A query that is still
+        running when the wait ends, by cancellation too, is killed in the engine.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Unavailable(
+                f"{self._settings.concurrency} queries are running on {self.name} already, and none ended within {seconds:g} s."
+            ) from None
+        call = _Call()
+        try:
+            future = asyncio.get_running_loop().run_in_executor(self._threads, self._work, call, work, seconds)
+        except BaseException:
+            self._free.release()
+            raise
+        try:
+            async with asyncio.timeout(seconds + _GRACE_SECONDS):
+                return await asyncio.shield(future)
+        except TimeoutError:
+            raise TimedOut(f"The query was stopped after {seconds:g} s.") from None
+        finally:
+            task = asyncio.ensure_future(self._after(call, future))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Kills what still runs, and ends the threads."""
+        await asyncio.gather(*self._ending)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._killers.shutdown(wait=False, cancel_futures=True)
+
+    async def _after(self, call: _Call, future: "asyncio.Future[T]") -> None:
+        """The place for another query is free when the engine has let go of this one, even if the caller is gone."""
+        try:
+            if future.done():
+                return
+            wire = call.stop()
+            if wire is not None:
+                loop = asyncio.get_running_loop()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(loop.run_in_executor(self._killers, self._kill, wire), CONNECT_SECONDS + 1)
+                await asyncio.wait({future}, timeout=_KILL_SECONDS)
+                wire.shut()
+            await asyncio.wait({future}, timeout=CONNECT_SECONDS + _KILL_SECONDS)
+            if future.done():
+                future.exception()  # its end was asked for, so nobody is told of it
+        finally:
+            self._free.release()
+
+    def _kill(self, wire: Wire) -> None:
+        """Ends the other connection in the engine, with the query that it runs."""
+        with contextlib.suppress(DriverError):  # the engine is gone, or has ended it already; `shut` ends the thread
+            killer = Wire(self._source, _KILL_SECONDS)
+            try:
+                killer.execute(f"KILL {wire.identity:d}")
+            finally:
+                killer.close()
+
+    def _work(self, call: _Call, work: Callable[[Session], T], seconds: float) -> T:
+        if call.stopped:
+            raise Stopped
+        wire = Wire(self._source, seconds + 2 * _GRACE_SECONDS)
+        try:
+            if not call.take(wire):
+                raise Stopped
+            return work(self._begun(wire, seconds))
+        finally:
+            wire.close()
+
+    def _begun(self, wire: Wire, seconds: float) -> Session:
+        """A read-only transaction with its limits: neither what is left in the session nor the transaction can write."""
+        settings = f"sql_mode = {_MODE}, lock_wait_timeout = {_LOCK_SECONDS}, innodb_lock_wait_timeout = {_LOCK_SECONDS}"
+        if wire.is_mariadb:
+            memory = self._settings.memory_mib << 20
+            settings += (
+                f", max_statement_time = {seconds:g}, max_session_mem_used = {memory}, tmp_disk_table_size = {_TEMPORARY_BYTES}"
+            )
+        else:
+            settings += f", max_execution_time = {round(seconds * 1000)}"
+        wire.execute(f"SET SESSION {settings}")
+        wire.execute("SET SESSION TRANSACTION READ ONLY")
+        wire.execute("START TRANSACTION READ ONLY")
+        ((zone, system),) = wire.fetch("SELECT @@session.time_zone, @@system_time_zone")
+        return Session(wire, str(system if zone == "SYSTEM" else zone))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
 import pymysql
 from pymysql.connections import Connection, MySQLResult
-from pymysql.cursors import Cursor
 from pymysql.protocol import MysqlPacket  # pyright: ignore - not in the stubs
 from typing_extensions import override
 
@@ -64,6 +63,8 @@ def _unverified() -> ssl.SSLContext:
 
 
 if TYPE_CHECKING:
+    from pymysql.cursors import Cursor
+
     _Connection = Connection[Cursor]
 else:
     _Connection = Connection

@@ -181,6 +181,13 @@ def test_help(notes: list[str]) -> None:
         assert words in ended.stdout
 
 
+def test_command(notes: list[str]) -> None:
+    """A command prints its text and ends, with the settings of a server."""
+    ended = run(notes, "greet", "Ada", "--greeting", "good day")
+
+    assert (ended.returncode, ended.stdout) == (0, "good day Ada\n")
+
+
 @pytest.mark.parametrize(
     ("flags", "status", "words"),
     [
@@ -189,6 +196,9 @@ def test_help(notes: list[str]) -> None:
         (["--http", "0.0.0.0:0"], 2, "Set OPSROOM_NOTES_TOKEN, or listen on 127.0.0.1\n"),
         (["--http", "host.invalid:80"], 2, "no token is set"),
         (["--config", "/nonexistent/notes.toml"], 2, "opsroom-notes: /nonexistent/notes.toml: no such file\n"),
+        (["greet"], 2, "greet needs NAME"),
+        (["greet", "nobody"], 2, "opsroom-notes: nobody is not here\n"),
+        (["grete", "Ada"], 2, "unknown command grete; there are: greet"),
         (["--greeting", "x" * 30], 2, "opsroom-notes: greeting: string should have at most 20 characters"),
     ],
 )

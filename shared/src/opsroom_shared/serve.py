@@ -8,8 +8,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NoReturn, TypeVar, cast
@@ -39,6 +39,17 @@ class App:
 
 
 @dataclass(frozen=True)
+class Command(Generic[S]):
+    """`opsroom-<name> COMMAND ARGUMENT`: prints one text instead of serving."""
+
+    argument: str
+    """What the argument is, in capitals."""
+    help: str
+    run: Callable[[S, str], Awaitable[str]]
+    """The text. Raises ConfigError with what was wrong."""
+
+
+@dataclass(frozen=True)
 class Program(Generic[S]):
     """A console script `opsroom-<name>`. `build` makes its heavy imports itself, so that --help does not pay for them."""
 
@@ -50,6 +61,8 @@ class Program(Generic[S]):
     build: Callable[[S], App]
     add_flags: Callable[[argparse.ArgumentParser], None] = lambda _: None
     """Adds flags of its own; their `dest` is the settings key, and an unset flag must default to argparse.SUPPRESS."""
+    commands: Mapping[str, Command[S]] = field(default_factory=lambda: {})  # noqa: PIE807 - a bare dict has no element type
+    """What the script does beside serving."""
 
     @property
     def script(self) -> str:
@@ -66,12 +79,21 @@ def run(program: Program[S], argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _leave)
     _log_to_stderr("warning")  # what goes wrong before the level is known is redacted too
-    flags: Table = vars(_parser(program).parse_args(argv))
+    parser = _parser(program)
+    flags: Table = vars(parser.parse_args(argv))
+    command, argument = flags.pop("command", None), flags.pop("argument", None)
+    if command is not None and command not in program.commands:
+        parser.error(f"unknown command {command}; there are: {', '.join(program.commands)}")
+    if command is not None and argument is None:
+        parser.error(f"{command} needs {program.commands[str(command)].argument}")
     config = flags.pop("config", None) or os.environ.get(program.settings.variable("config"))
     try:
         settings = read_settings(program.settings, flags, Path(str(config)) if config else None)
         settings.check_reach()
         _log_to_stderr(settings.log_level)
+        if command is not None:
+            print(asyncio.run(_text_of(program.commands[str(command)].run(settings, str(argument)))))  # noqa: T201 - it was asked for
+            return 0
         _serve(program, settings)
     except ConfigError as error:
         return _refused(program, error)
@@ -99,6 +121,10 @@ def _serve(program: Program[S], settings: S) -> None:
         asyncio.run(_until_torn_down(serve_stdio(app.mcp, ending), ending))
 
 
+async def _text_of(work: Awaitable[str]) -> str:
+    return await work
+
+
 async def _until_torn_down(serving: Awaitable[None], ending: Ending) -> None:
     gc.freeze()
     gc.enable()
@@ -123,6 +149,10 @@ def _parser(program: Program[S]) -> argparse.ArgumentParser:
     parser.add_argument("--state", metavar="DIR", help="folder for what the server keeps")
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], help="what is logged to stderr")
     program.add_flags(parser)
+    if program.commands:
+        lines = [f"{name} {command.argument}: {command.help}" for name, command in program.commands.items()]
+        parser.add_argument("command", nargs="?", help="; ".join(lines))
+        parser.add_argument("argument", nargs="?", help="what the command is about")
     return parser
 
 

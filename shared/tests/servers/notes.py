@@ -12,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from fastmcp import FastMCP
 from opsroom_shared.config import ConfigError
-from opsroom_shared.serve import App, Program, run
+from opsroom_shared.serve import App, Command, Program, run
 from opsroom_shared.settings import ServerSettings
 from opsroom_shared.tools import Answer, Tool, create_server
 from pydantic import Field, SecretStr
@@ -122,6 +122,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--greeting", metavar="TEXT", help="what list_notes starts with")
 
 
+async def greet(settings: Settings, name: str) -> str:
+    if name == "nobody":
+        raise ConfigError("nobody is not here")
+    return f"{settings.greeting} {name}"
+
+
 PROGRAM = Program(
     name="notes",
     distribution="opsroom-shared",
@@ -130,6 +136,7 @@ PROGRAM = Program(
     settings=Settings,
     build=build,
     add_flags=add_flags,
+    commands={"greet": Command("NAME", "print a greeting", greet)},
 )
 
 if __name__ == "__main__":

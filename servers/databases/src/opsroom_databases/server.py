@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from opsroom_shared.config import ConfigError
-from opsroom_shared.serve import App, Program, run
+from opsroom_shared.serve import App, Command, Program, run
 
 from .settings import DatabasesSettings, add_flags
 from .sources import FileSource, Source, file_problem, parse_url
@@ -64,6 +64,21 @@ def sources(settings: DatabasesSettings) -> dict[str, Source]:
     return found
 
 
+async def role_sql(settings: DatabasesSettings, name: str) -> str:
+    """What makes an account of the database *name* that may only read it. Raises ConfigError."""
+    from opsroom_shared.errors import ToolFailure
+
+    from .registry import Registry
+
+    registry = Registry(settings, sources(settings))
+    try:
+        return await registry.get(name).role_sql()
+    except ToolFailure as failure:
+        raise ConfigError(str(failure)) from None
+    finally:
+        await registry.aclose()
+
+
 PROGRAM = Program(
     name="databases",
     distribution="opsroom-databases",
@@ -77,6 +92,7 @@ PROGRAM = Program(
     settings=DatabasesSettings,
     build=build,
     add_flags=add_flags,
+    commands={"role-sql": Command("NAME", "print the SQL that makes an account of this database which may only read", role_sql)},
 )
 
 

@@ -140,17 +140,17 @@ class PostgresDatabase:
 
 async def _only_a_query(reading: Reading, session: Session) -> None:
     """The engine's grammar says once more that this is a query: nothing else can stand in parentheses behind FROM."""
-    await session.connection.prepare(f"SELECT FROM (\n{reading.query_sql}\n) AS q")
+    await session.prepare(f"SELECT FROM (\n{reading.query_sql}\n) AS q")
 
 
 async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     # this reads the statement, and runs nothing of it
-    columns = (await session.connection.prepare(reading.query_sql)).get_attributes()
+    columns = (await session.prepare(reading.query_sql)).get_attributes()
     limit = cell_limit(bounds, len(columns))
     wrapped = cut(reading.query_sql, columns, bounds)
     kept: list[Row] = []
     taken, more = 0, False
-    async for row in (await session.connection.prepare(wrapped.sql)).cursor(prefetch=wrapped.prefetch):
+    async for row in (await session.prepare(wrapped.sql)).cursor(prefetch=wrapped.prefetch):
         taken += size(row)
         if len(kept) == bounds.rows or (kept and taken > bounds.bytes):
             more = True

@@ -52,7 +52,7 @@ async def reader_sql(session: Session, database: str, seconds: float) -> str:
     target = plain(database)
     lines = [
         f"-- Run this in {target} as a superuser; then give the role a password with: \\password {READER}",
-        f"CREATE ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS NOINHERIT;",
+        f"CREATE ROLE {READER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;",
         f"ALTER ROLE {READER} IN DATABASE {target} SET default_transaction_read_only = on;",
         f"ALTER ROLE {READER} IN DATABASE {target} SET statement_timeout = '{seconds:g}s';",
         f"GRANT CONNECT ON DATABASE {target} TO {READER};",

@@ -1,5 +1,6 @@
 """The one place where a failure of the engine, the driver or the network becomes a ToolFailure."""
 
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -49,7 +50,9 @@ def unreachable(name: str, error: Exception) -> str:
         return f"{name} does not answer: {_message(error)}."
     if isinstance(error, TimeoutError):
         return f"{name} did not answer in time."
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+    reason = type(error).__name__
+    if isinstance(error, OSError):  # asyncio's own text has the address in it
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
     return f"{name} cannot be reached ({reason}). Check that the engine runs, and the host and port in its URL."
 
 

@@ -80,7 +80,7 @@ class Connection(Protocol):
 
     async def fetch(self, query: str, *args: object) -> list[Row]: ...
 
-    async def prepare(self, query: str) -> Prepared: ...
+    async def prepare(self, query: str, *, name: str) -> Prepared: ...
 
     async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109 - asyncpg's signature
 
@@ -109,7 +109,7 @@ class Session:
     async def fetch(self, query: str, *args: object) -> list[Row]:
         """Rows of a statement of ours, which stays prepared. Only before look_around: its names must mean the engine's."""
         if query not in self._kept:
-            self._kept[query] = await self.connection.prepare(query)
+            self._kept[query] = await self.connection.prepare(query, name=f"opsroom_{len(self._kept)}")
         return await self._kept[query].fetch(*args)
 
     def begin(self, seconds: float) -> str:
@@ -136,6 +136,10 @@ class Session:
             limits["temp_file_limit"] = _TEMPORARY_FILES
         settings = (f"SET LOCAL {name} = {value!r}" for name, value in limits.items())
         return f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {'; '.join(settings)}; SELECT 1"
+
+    async def prepare(self, query: str) -> Prepared:
+        """The caller's statement, read by the engine and not run. Without a name it is gone with the next one, at no cost."""
+        return await self.connection.prepare(query, name="")
 
     async def look_around(self) -> None:
         """From here on, names are looked for where the account looks for them; the engine's own always come first."""

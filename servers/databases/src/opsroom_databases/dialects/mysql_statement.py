@@ -238,7 +238,7 @@ def calls_in(tokens: Sequence[Token]) -> list[Call]:
     """The calls that the catalog has to judge."""
     found: dict[tuple[str | None, str], Call] = {}
     for index, (token, after) in enumerate(pairwise(tokens)):
-        if not (token.is_name and after.is_mark("(")):
+        if not (token.is_name and after.is_mark("(")) or (index and _ends_operand(tokens[index - 1])):
             continue
         name = _folded(token.text)
         schema = tokens[index - 2].text if index > 1 and tokens[index - 1].is_mark(".") and tokens[index - 2].is_name else None
@@ -250,11 +250,13 @@ def calls_in(tokens: Sequence[Token]) -> list[Call]:
     return list(found.values())
 
 
+def _ends_operand(token: Token) -> bool:
+    """Whether no call can follow *token*: what has a parenthesis there is an alias with columns, a type, or a clause."""
+    return token.kind in (Kind.STRING, Kind.NUMBER, Kind.NAME, Kind.VARIABLE) or token.is_mark(")") or token.is_word("as")
+
+
 def _names_cte(tokens: Sequence[Token], index: int) -> bool:
-    """Whether `name (…)` is followed by AS and a parenthesis, as a common table expression is; nor can a call be before it."""
-    if not (index and (tokens[index - 1].is_word("with", "recursive") or tokens[index - 1].is_mark(","))):
-        # a derived table's columns: (SELECT …) AS name (a, b)
-        return index > 1 and (tokens[index - 1].is_word("as") or tokens[index - 1].is_mark(")"))
+    """Whether `name (…)` is followed by AS and a parenthesis, as only a common table expression is."""
     depth = 0
     for at in range(index + 1, len(tokens)):
         depth += tokens[at].is_mark("(") - tokens[at].is_mark(")")

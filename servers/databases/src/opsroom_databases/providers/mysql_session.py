@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ _LOCK_SECONDS = 2
 _GRACE_SECONDS = 1.0
 """How much later than the engine this side ends a query."""
 _KILL_SECONDS = 3.0
+_LOOK_AGAIN_SECONDS = 0.005
 _TEMPORARY_BYTES = 1 << 30
+_RUNNING = "SELECT 1 FROM information_schema.processlist WHERE id = {}"
 
 # Names are read, and literals end, as the guard reads them. A space before the parenthesis of a call changes nothing.
 _MODE = "CONCAT('IGNORE_SPACE', IF(FIND_IN_SET('ONLY_FULL_GROUP_BY', @@sql_mode), ',ONLY_FULL_GROUP_BY', ''))"
@@ -132,11 +135,14 @@ class Sessions:
             self._free.release()
 
     def _kill(self, wire: Wire) -> None:
-        """Ends the other connection in the engine, with the query that it runs."""
-        with contextlib.suppress(DriverError):  # the engine is gone, or has ended it already; `shut` ends the thread
+        """Ends the connection *wire* in the engine, with the query that it runs, and waits until that is seen."""
+        with contextlib.suppress(DriverError, OSError):  # the engine is gone, or has ended it already
             killer = Wire(self._source, _KILL_SECONDS)
             try:
                 killer.execute(f"KILL {wire.identity:d}")
+                deadline = time.monotonic() + _KILL_SECONDS
+                while killer.fetch(_RUNNING.format(wire.identity)) and time.monotonic() < deadline:
+                    time.sleep(_LOOK_AGAIN_SECONDS)
             finally:
                 killer.close()
 
@@ -149,6 +155,8 @@ class Sessions:
                 raise Stopped
             return work(self._begun(wire, seconds))
         finally:
+            if wire.unfinished:
+                self._kill(wire)  # the engine notices that nobody reads only when it has a row to send
             wire.close()
 
     def _begun(self, wire: Wire, seconds: float) -> Session:

@@ -4,7 +4,6 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -77,6 +76,7 @@ class _Driver(_Connection):
     """
 
     _taken = 0
+    _secure = False
     if TYPE_CHECKING:
         _sock: socket.socket | None
         _result: MySQLResult | None
@@ -102,6 +102,11 @@ class _Driver(_Connection):
             raise RowTooLarge
         return cast("bytes", super()._read_bytes(num_bytes))  # pyright: ignore - not in the stubs
 
+    def open_on(self, reached: socket.socket) -> None:
+        """Logs in. A Unix socket shows nobody what passes, so a password may."""
+        self._secure = reached.family == socket.AF_UNIX
+        self.connect(reached)
+
     def packet(self) -> _Packet:
         return self._read_packet()
 
@@ -120,6 +125,10 @@ class _Driver(_Connection):
     def prepare(self, sql: str) -> bytes:
         self._execute_command(_PREPARE, sql)
         return self.packet().get_all_data()
+
+    @property
+    def unfinished(self) -> bool:
+        return self._result is not None and self._result.unbuffered_active
 
     def leave(self) -> None:
         """Closes; where rows are left, without reading them, which the driver itself would do."""
@@ -174,20 +183,29 @@ def _value(raw: bytes | None, encoding: str | None) -> Raw:
     return raw if raw is None or encoding is None else raw.decode(encoding, "replace")
 
 
-@dataclass(frozen=True)
-class _Login:
-    """How to reach an engine."""
+def _reached(source: NetworkSource) -> socket.socket:
+    """A connected socket. The driver would leave one that fails to the garbage collector."""
+    if not source.host.startswith("/"):
+        reached = socket.create_connection((source.host, source.port), CONNECT_SECONDS)
+        reached.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return reached
+    reached = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        reached.settimeout(CONNECT_SECONDS)
+        reached.connect(source.host)
+    except BaseException:
+        reached.close()
+        raise
+    return reached
 
-    source: NetworkSource
-    seconds: float
 
-    def connect(self) -> _Driver:
-        source, options = self.source, self.source.options
-        on_socket = source.host.startswith("/")
-        authority = options.get("ssl_ca")
-        return _Driver(
-            host=None if on_socket else source.host,
-            unix_socket=source.host if on_socket else None,
+class Wire:
+    """A connection. Everything blocks, so it lives in a thread; only `shut` may be called from another."""
+
+    def __init__(self, source: NetworkSource, seconds: float) -> None:
+        authority = source.options.get("ssl_ca")
+        self._driver = _Driver(
+            host=source.host,
             port=source.port,
             user=source.user or "",
             password=source.password.get_secret_value() if source.password else "",
@@ -195,26 +213,25 @@ class _Login:
             charset="utf8mb4",
             autocommit=None,
             local_infile=False,
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=self.seconds,
-            write_timeout=self.seconds,
-            ssl_disabled=on_socket,
+            read_timeout=seconds,
+            write_timeout=seconds,
+            ssl_disabled=source.host.startswith("/"),
             ssl_ca=authority,
-            ssl_cert=options.get("ssl_cert"),
-            ssl_key=options.get("ssl_key"),
+            ssl_cert=source.options.get("ssl_cert"),
+            ssl_key=source.options.get("ssl_key"),
             ssl_verify_cert=True if authority else None,
             ssl_verify_identity=True if authority else None,
             program_name="opsroom-databases",
+            defer_connect=True,
         )
-
-
-class Wire:
-    """A connection. Everything blocks, so it lives in a thread; only `shut` may be called from another."""
-
-    def __init__(self, source: NetworkSource, seconds: float) -> None:
-        self._driver = _Login(source, seconds).connect()
+        self._driver.open_on(_reached(source))
         self.identity = self._driver.identity()
         self.is_mariadb = "mariadb" in self._driver.server_version.lower()
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a statement may still be running: its rows were not all read."""
+        return self._driver.unfinished
 
     def execute(self, sql: str) -> None:
         """A statement of ours that returns nothing."""

@@ -224,12 +224,12 @@ class Finding(BaseModel):
     subject: str = Field(description="The table, index, session or other thing that it is about.")
     evidence: str
     action: str = Field(description="What to do.")
-    statement: str | None = Field(None, description="The exact statement that does it, where that is safe to give.")
+    statement: str | None = Field(default=None, description="The exact statement that does it, where that is safe to give.")
 
 
 class Checked(BaseModel):
     check: str
-    found: str = Field("", description="The figures that were seen.")
+    found: str = Field(default="", description="The figures that were seen.")
 
 
 class Unchecked(BaseModel):
@@ -256,7 +256,10 @@ class DatabaseHealth(Answer):
         ]
         figures = "; ".join(f"{each.check}{f' ({each.found})' if each.found else ''}" for each in self.checked)
         lines.append(f"Checked: {figures}.")
-        lines += [f"Not checked: {each.check}: {each.reason}" for each in self.unchecked]
+        by_reason: dict[str, list[str]] = {}
+        for each in self.unchecked:
+            by_reason.setdefault(each.reason, []).append(each.check)
+        lines += [f"Not checked: {', '.join(checks)}: {reason}" for reason, checks in by_reason.items()]
         return _with_hint("\n".join(lines), self.hint)
 
 
@@ -275,7 +278,7 @@ class TopQuery(BaseModel):
 
 class TopQueries(Answer):
     database: str
-    since: str | None = Field(None, description="When the engine began to count.")
+    since: str | None = Field(default=None, description="When the engine began to count.")
     io_is: str
     queries: list[TopQuery]
     hint: str | None = None

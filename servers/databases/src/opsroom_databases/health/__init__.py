@@ -1,0 +1,1 @@
+"""The health of a database: what is looked at, how it is judged, and how much one look may cost."""

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from opsroom_shared.outside import clean
@@ -73,11 +74,8 @@ class Child:
 
     async def exited(self, limit: float) -> None:
         """Waits for the exit and its last words. It polls: Process.wait() also waits for pipes that a grandchild may hold."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit):
-                while self._process.returncode is None:  # noqa: ASYNC110 - no event tells of the exit alone
-                    await asyncio.sleep(_POLL)
-                await asyncio.wait({self._hearing}, timeout=_LAST_WORDS)
+        if await _until(lambda: self._process.returncode is not None, limit):
+            await asyncio.wait({self._hearing}, timeout=_LAST_WORDS)
 
     async def stop(self, grace: float = GRACE) -> None:
         """EOF on its stdin; then SIGTERM and SIGKILL to its whole group. Every wait is bounded by *grace*."""
@@ -87,10 +85,7 @@ class Child:
             await self.exited(grace)
             # also after a clean exit: what it left in its group would outlive us
             if self._signal(signal.SIGTERM):
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(grace):
-                        while self._signal(0):  # noqa: ASYNC110 - the kernel has no event for it
-                            await asyncio.sleep(_POLL)
+                await _until(lambda: not self._signal(0), grace)
         finally:
             # a cancellation may cut the waiting short, but never this
             self._signal(signal.SIGKILL)
@@ -130,6 +125,18 @@ class Child:
         except PermissionError:  # something in it belongs to someone else now
             return True
         return True
+
+
+async def _until(condition: Callable[[], bool], limit: float) -> bool:
+    """Whether *condition* came true within *limit* seconds.
+
+    It runs in tasks that are being cancelled, where the expiry of an asyncio.timeout is a CancelledError in Debian 12's Python 3.11.2.
+    """
+    clock = asyncio.get_running_loop()
+    deadline = clock.time() + limit
+    while not (met := condition()) and clock.time() < deadline:  # noqa: ASYNC110 - no event tells of these ends
+        await asyncio.sleep(_POLL)
+    return met
 
 
 def _piped(stream: S | None) -> S:

@@ -114,8 +114,9 @@ def _key(tool: CatalogueTool) -> tuple[str, str]:
     return (tool.server, tool.name)
 
 
-def _order(tool: CatalogueTool) -> tuple[str, ...]:
-    return (tool.server, tool.name, tool.description, json.dumps(tool.input_schema, sort_keys=True, default=str))
+def _order(tool: CatalogueTool) -> tuple[str | bool, ...]:
+    schema = json.dumps(tool.input_schema, sort_keys=True, default=str)
+    return (tool.server, tool.name, tool.description, schema, tool.read_only, tool.destructive, tool.idempotent)
 
 
 def _callable(name: str) -> str:

@@ -130,7 +130,7 @@ class Child:
 async def _until(condition: Callable[[], bool], limit: float) -> bool:
     """Whether *condition* came true within *limit* seconds.
 
-    It runs in tasks that are being cancelled, where the expiry of an asyncio.timeout is a CancelledError in Debian 12's Python 3.11.2.
+    It runs in tasks that are being cancelled, where in Python 3.11.2 the expiry of an asyncio.timeout is a CancelledError.
     """
     clock = asyncio.get_running_loop()
     deadline = clock.time() + limit

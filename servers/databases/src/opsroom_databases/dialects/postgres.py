@@ -22,10 +22,10 @@ GRAMMAR_WORDS = frozenset(f"{_RESERVED} {_NEVER_FUNCTIONS}".split())
 
 # Words that the grammar also lets stand before a parenthesis, and that a function may be named like all the same.
 _ALSO_SYNTAX = """
-    authorization binary by collation columns concurrently content cross cube day document escape exclude filter first following
-    freeze full groups hour ilike inner is isnull join key keys left like like_regex materialized minute month natural nested next
-    notnull of ordinality outer over overlaps partition passing path preceding range recursive repeatable right rollup rows
-    second sets similar tablesample ties uescape value verbose within without year zone
+    authorization binary by collation columns concurrently content cross cube day document escape exclude filter first
+    following freeze full groups hour ilike inner is isnull join key keys left like like_regex materialized minute month
+    natural nested next notnull of operator ordinality outer over overlaps partition passing path preceding range recursive
+    repeatable right rollup rows second sets similar tablesample ties uescape value verbose within without year zone
 """
 ALSO_SYNTAX = frozenset(_ALSO_SYNTAX.split())
 

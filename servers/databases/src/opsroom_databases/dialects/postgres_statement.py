@@ -213,7 +213,8 @@ def may_be_syntax(call: Call, reading: Reading) -> bool:
 def _aliases(reading: Reading) -> frozenset[str]:
     if reading.tree is None:
         return reading.names  # the engine, which can read it, says whether there is such a function
-    return frozenset(alias.name.lower() for alias in reading.tree.find_all(exp.TableAlias) if alias.columns and alias.name)
+    aliases = [alias.name for alias in reading.tree.find_all(exp.TableAlias) if alias.columns and alias.name]
+    return frozenset(aliases).union(alias.lower() for alias in aliases)
 
 
 def _tree(tokens: Sequence[Token], sql: str) -> exp.Expr | None:

@@ -8,9 +8,16 @@ from opsroom_shared.errors import InvalidInput, ToolFailure
 from ..cells import Cell, text
 from ..dialects.postgres import HIDDEN_SETTINGS
 from ..dialects.postgres_statement import Reading, read
-from ..models import Column, DatabaseStatus, Explanation, IndexAdvice, TableDescription
+from ..engine_rows import TAG
+from ..health import Focus
+from ..health.checks import examine
+from ..health.postgres import PostgresHealth
+from ..health.thresholds import THRESHOLDS, Thresholds
+from ..models import Column, DatabaseHealth, DatabaseStatus, Explanation, IndexAdvice, TableDescription, TopQueries
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
+from ..workload import Order
+from ..workload.postgres import top_queries
 from . import Relation, Rows, Sampling
 from .postgres_account import reader_sql, rights
 from .postgres_advice import checked, hypopg_schema, tables, unchecked, wanted
@@ -103,6 +110,12 @@ class PostgresDatabase:
                 plan = read_plan(str((await session.connection.fetch(ran))[0][0]))
         return Explanation(steps=plan.steps, advice=advice, rows=plan.rows, elapsed_ms=plan.elapsed_ms)
 
+    async def health(self, focus: Focus, limits: Thresholds = THRESHOLDS) -> DatabaseHealth:
+        return await examine(self.name, PostgresHealth(self._ask).checks(), focus, limits)
+
+    async def top_queries(self, order: Order, limit: int) -> TopQueries:
+        return await top_queries(self.name, self._ask, order, limit)
+
     async def role_sql(self) -> str:
         async with self._looking() as session:
             return await reader_sql(session, self._source.database, self._settings.query_seconds)
@@ -118,6 +131,11 @@ class PostgresDatabase:
         async with self._reading(reading) as session:
             session.tainted = True  # hypothetical indexes live as long as their session
             return await checked(session, schema, explain, plan, tried)
+
+    async def _ask(self, sql: str, /) -> list[dict[str, object]]:
+        """The rows of a statement of ours about the engine, by the names of their columns."""
+        async with self._looking() as session:
+            return [dict(zip(row.keys(), row, strict=True)) for row in await session.fetch(sql)]
 
     @asynccontextmanager
     async def _looking(self) -> AsyncGenerator[Session]:
@@ -150,7 +168,7 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     wrapped = cut(reading.query_sql, columns, bounds)
     kept: list[Row] = []
     taken, more = 0, False
-    async for row in (await session.prepare(wrapped.sql)).cursor(prefetch=wrapped.prefetch):
+    async for row in (await session.prepare(TAG + wrapped.sql)).cursor(prefetch=wrapped.prefetch):
         taken += size(row)
         if len(kept) == bounds.rows or (kept and taken > bounds.bytes):
             more = True

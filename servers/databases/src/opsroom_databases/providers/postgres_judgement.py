@@ -49,11 +49,11 @@ def refusal(function: Function) -> str | None:
     """Why *function* may not be called, whatever its arguments and whoever wrote it; None where nothing speaks against it."""
     if DENIED_FUNCTIONS.fullmatch(function.name):
         return "reaches beyond a read-only query"
-    if not function.volatile:
-        return None
-    if function.provided:
-        return None if REPORTING_FUNCTIONS.fullmatch(function.name) else "has effects, or is not known to have none"
-    return None if function.trusted else f"is written in {function.language}, which a read-only transaction does not hold"
+    if not function.provided:
+        return None if function.trusted else f"is written in {function.language}, which a read-only transaction does not hold"
+    if function.volatile and not REPORTING_FUNCTIONS.fullmatch(function.name):
+        return "has effects, or is not known to have none"
+    return None
 
 
 def source_refusal(function: Function, words: frozenset[str]) -> str | None:

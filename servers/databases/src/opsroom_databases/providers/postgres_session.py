@@ -14,6 +14,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none; Conn
 from opsroom_shared.errors import Unavailable
 
 from ..dialects.postgres import GRAMMAR_WORDS
+from ..engine_rows import TAG
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
 
@@ -109,7 +110,7 @@ class Session:
     async def fetch(self, query: str, *args: object) -> list[Row]:
         """Rows of a statement of ours, which stays prepared. Only before look_around: its names must mean the engine's."""
         if query not in self._kept:
-            self._kept[query] = await self.connection.prepare(query, name=f"opsroom_{len(self._kept)}")
+            self._kept[query] = await self.connection.prepare(TAG + query, name=f"opsroom_{len(self._kept)}")
         return await self._kept[query].fetch(*args)
 
     def begin(self, seconds: float) -> str:

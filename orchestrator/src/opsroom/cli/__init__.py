@@ -4,7 +4,6 @@ import sys
 from typing import Annotated
 
 import typer
-from opsroom_shared.config import ConfigError
 
 from opsroom.errors import OpsroomError, UsageError
 
@@ -55,14 +54,19 @@ def main() -> None:
         app(standalone_mode=True)
     except OpsroomError as error:
         sys.exit(_failed(str(error), error.exit_status))
-    except ConfigError as error:
-        sys.exit(_failed(str(error), UsageError.exit_status))
     except BrokenPipeError:
         # whoever read our output has gone (`opsroom runs list | head`); the flush at exit must not complain about it
         sys.stdout = None
         sys.exit(141)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        # imported only now: it brings pydantic, a quarter of what --help takes
+        from opsroom_shared.config import ConfigError
+
+        if not isinstance(error, ConfigError):
+            raise
+        sys.exit(_failed(str(error), UsageError.exit_status))
 
 
 def _failed(text: str, status: int) -> int:

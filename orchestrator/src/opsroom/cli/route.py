@@ -3,20 +3,21 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from opsroom.errors import UsageError
 
 from . import terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from opsroom.router.decision import Decision
     from opsroom.router.router import Router
+
+    from .batch import BatchLine
 
 EPILOG = """Examples:\n
   opsroom route "roll back checkout"\n
@@ -25,18 +26,6 @@ EPILOG = """Examples:\n
 \n
 A line of the file is {"id": …, "text": …}; a line of the output is its decision, in the same order. - reads standard input.\n
 Exit status: 0 decided, 2 bad usage or a bad line."""
-
-_MOST_LINES = 1_000_000
-_LONGEST_LINE = 200_000
-
-
-class BatchLine(BaseModel):
-    """A request of a batch file; other fields are passed over."""
-
-    model_config = ConfigDict(frozen=True)
-
-    id: str | int | None = None
-    text: str = Field(strict=True)
 
 
 def route(
@@ -56,6 +45,8 @@ def route(
         raise UsageError('give a request, such as: opsroom route "roll back checkout", or a file: opsroom route --batch FILE')
     router = _router()
     if batch is not None:
+        from .batch import read_batch
+
         lines = read_batch(batch)
         asyncio.run(_decide_all(router, lines, offline=offline))
         return
@@ -74,50 +65,6 @@ def told(decision: "Decision") -> str:
         arguments = ", ".join(f"{key}={value!r}" for key, value in decision.call.arguments.items())
         line += f" · calls {decision.call.tool}({arguments})"
     return f"{line}\n{decision.question}" if decision.question else line
-
-
-def read_batch(path: Path) -> "Sequence[BatchLine]":
-    """Every line of the file. Raises UsageError naming the file and the line; nothing has been printed then."""
-    if str(path) == "-":
-        return _lines(sys.stdin, "standard input")
-    try:
-        with path.open(encoding="utf-8") as file:
-            return _lines(file, str(path))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
-
-
-def _lines(file: TextIO, name: str) -> list[BatchLine]:
-    from opsroom_shared.config import explain
-
-    from opsroom.router.router import check_text
-
-    found: list[BatchLine] = []
-    for number, raw in enumerate(_raw_lines(file, name), 1):
-        if not raw.strip():
-            continue
-        try:
-            line = BatchLine.model_validate_json(raw)
-            check_text(line.text)
-        except ValidationError as error:
-            problem = explain(error, None).removeprefix(": ")
-            raise UsageError(f'{name}:{number}: expected {{"id": …, "text": "the request"}}: {problem}') from None
-        except UsageError as error:
-            raise UsageError(f"{name}:{number}: {error}") from None
-        found.append(line)
-    return found
-
-
-def _raw_lines(file: TextIO, name: str) -> "Iterator[str]":
-    number = 0
-    try:
-        while raw := file.readline(_LONGEST_LINE + 1):
-            number += 1
-            if len(raw) > _LONGEST_LINE or number > _MOST_LINES:
-                raise UsageError(f"{name}:{number}: at most {_MOST_LINES:,} lines of {_LONGEST_LINE:,} characters are read")
-            yield raw
-    except UnicodeDecodeError:
-        raise UsageError(f"{name}:{number + 1}: is not UTF-8 text") from None
 
 
 def _router() -> "Router":

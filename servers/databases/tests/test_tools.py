@@ -19,7 +19,7 @@ from pydantic import BaseModel
 Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
 M = TypeVar("M", bound=BaseModel)
 
-TOOLS = ["list_databases", "search_schema", "describe_table", "run_query", "explain_query"]
+TOOLS = ["list_databases", "search_schema", "describe_table", "run_query", "explain_query", "database_health", "top_queries"]
 TOKEN_BUDGET = 1_300
 
 

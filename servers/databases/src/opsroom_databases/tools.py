@@ -11,8 +11,10 @@ from opsroom_shared.errors import InvalidInput
 from opsroom_shared.tools import Tool, lifespan_value
 from pydantic import Field
 
-from .models import DatabaseList, Explanation, Matches, QueryPage, TableDescription
+from .health import Focus
+from .models import DatabaseHealth, DatabaseList, Explanation, Matches, QueryPage, TableDescription, TopQueries
 from .registry import Registry
+from .workload import Order
 
 T = TypeVar("T")
 
@@ -120,12 +122,40 @@ async def explain_query(
 
 
 READ_TOOLS = (
+async def database_health(
+    database: DatabaseName = None,
+    focus: Annotated[Focus, Field(description="activity: sessions, locks, replication; storage: tables, files.")] = "all",
+    *,
+    registry: Registry = Depends(_registry),
+    context: Context = CurrentContext(),
+) -> DatabaseHealth:
+    """Find what is wrong with a database: locks, idle transactions, bloat, old statistics, indexes, sequences.
+
+    Each finding has evidence and what to do; what could not be checked is said.
+    """
+    return await _with_progress(registry.get(database).health(focus), context, "checking the database")
+
+
+async def top_queries(
+    database: DatabaseName = None,
+    limit: Annotated[int, Field(description="Most queries to return.", ge=1, le=50)] = 10,
+    order: Annotated[Order, Field(description="What makes a query costly.")] = "total_time",
+    *,
+    registry: Registry = Depends(_registry),
+    context: Context = CurrentContext(),
+) -> TopQueries:
+    """List the queries that cost the engine most, as it has counted them; where it does not count, how to switch that on."""
+    return await _with_progress(registry.get(database).top_queries(order, limit), context, "reading the statistics")
+
+
     Tool(list_databases),
     Tool(search_schema),
     Tool(describe_table),
     Tool(run_query),
     Tool(explain_query),
 )
+    Tool(database_health),
+    Tool(top_queries),
 
 
 def _position(registry: Registry, question: str, cursor: str | None) -> tuple[int, str | None]:

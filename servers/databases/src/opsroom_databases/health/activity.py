@@ -57,7 +57,7 @@ def _open_transaction(session: Session, limits: Thresholds) -> Iterator[Finding]
     seconds = session.seconds or 0
     idle = None if session.idle_seconds is None else severity(session.idle_seconds, limits.idle_in_transaction_seconds)
     long = severity(seconds, limits.transaction_seconds)
-    if (found := worst(idle, long)) is None:
+    if session.waits or (found := worst(idle, long)) is None:
         return
     if session.idle_seconds is not None:
         doing, what = f"idle for {duration(session.idle_seconds)} inside of it, after", "idle in transaction"

@@ -6,11 +6,12 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar, get_args
+from typing import Generic, Protocol, TypeVar, get_args
 
 from opsroom_shared.errors import TimedOut, ToolFailure, Unavailable
 
 from ..models import Checked, DatabaseHealth, Finding, Severity, Unchecked
+from . import Focus
 from .thresholds import Thresholds
 from .verdict import Verdict
 
@@ -21,7 +22,6 @@ _ALL_CHECKS_SECONDS = 25.0
 _MOST_FINDINGS = 40
 _MOST_OF_A_KIND = 10
 
-Focus = Literal["all", "activity", "storage", "indexes"]
 F = TypeVar("F")
 
 

@@ -31,6 +31,8 @@ class Session:
     """How long the transaction is open."""
     idle_seconds: float | None = None
     """How long it has been doing nothing inside of the transaction; None while it works."""
+    waits: bool = False
+    """It waits for a lock, so that another session is to blame."""
     query: str = ""
     """What it runs, or ran last, fit to show."""
     stop: str | None = None

@@ -53,7 +53,7 @@ _UNDO = "SELECT count AS entries FROM information_schema.innodb_metrics WHERE na
 _SESSION = """
     {t}.trx_mysql_thread_id AS {p}pid, {s}.user AS {p}user, SUBSTRING_INDEX({s}.host, ':', 1) AS {p}host,
     {s}.command AS {p}command, {s}.time AS {p}unchanged, TIMESTAMPDIFF(SECOND, {t}.trx_started, NOW()) AS {p}seconds,
-    LEFT({t}.trx_query, 8000) AS {p}query"""
+    {t}.trx_state = 'LOCK WAIT' AS {p}waits, LEFT({t}.trx_query, 8000) AS {p}query"""
 _TRANSACTIONS = f"""
     SELECT {_SESSION.format(t="t", s="s", p="")} FROM information_schema.innodb_trx t
       JOIN information_schema.processlist s ON s.id = t.trx_mysql_thread_id
@@ -81,7 +81,7 @@ _MYSQL_WAITS = _ROW_WAITS.format(
 )
 _TABLE_WAITS = """
     SELECT id AS w_pid, user AS w_user, SUBSTRING_INDEX(host, ':', 1) AS w_host, command AS w_command, time AS w_unchanged,
-      NULL AS w_seconds, LEFT(info, 8000) AS w_query, time AS waited
+      NULL AS w_seconds, 1 AS w_waits, LEFT(info, 8000) AS w_query, time AS waited
     FROM information_schema.processlist
     WHERE db = DATABASE() AND state LIKE 'Waiting for table %lock%' AND id <> CONNECTION_ID() LIMIT 500"""
 _TABLES = """
@@ -219,6 +219,7 @@ def _session(seen: Row, prefix: str = "") -> Session:
         who=f"{seen.text(f'{prefix}user')}@{seen.text(f'{prefix}host')}",
         seconds=seen.maybe_number(f"{prefix}seconds"),
         idle_seconds=seen.maybe_number(f"{prefix}unchanged") if idle else None,
+        waits=seen.flag(f"{prefix}waits"),
         query=shown_query(seen.raw(f"{prefix}query"), "mysql"),
         # a query can be ended alone; a session that runs none only as a whole
         stop=f"KILL {pid}" if idle else f"KILL QUERY {pid}",
@@ -227,7 +228,7 @@ def _session(seen: Row, prefix: str = "") -> Session:
 
 def _replica(seen: Row) -> Replica:
     """The columns have other names in other engines and versions."""
-    values = {name.lower().replace("replica_", "slave_").replace("_source", "_master"): name for name in seen.values}
+    values = {name.replace("replica_", "slave_").replace("_source", "_master"): name for name in seen.values}
 
     def read(name: str) -> str:
         return clean(seen.raw(values[name])) if name in values else ""

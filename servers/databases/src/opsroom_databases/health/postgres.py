@@ -54,7 +54,8 @@ _SEES_ALL = "pg_has_role('pg_read_all_stats', 'USAGE')"
 # What a session is, in the words of Session. Of a session that waits or works, the time since its last change says nothing.
 _SESSION = """
     {a}.pid AS {p}pid, {a}.usename::text AS {p}user, {a}.application_name AS {p}application, left({a}.query, 8000) AS {p}query,
-    {a}.state AS {p}state, extract(epoch FROM clock_timestamp() - {a}.xact_start)::float8 AS {p}seconds,
+    {a}.state AS {p}state, {a}.wait_event_type AS {p}waits,
+    extract(epoch FROM clock_timestamp() - {a}.xact_start)::float8 AS {p}seconds,
     extract(epoch FROM clock_timestamp() - {a}.state_change)::float8 AS {p}unchanged"""
 _TRANSACTIONS = f"""
     SELECT {_SESSION.format(a="s", p="")} FROM pg_stat_activity s
@@ -280,6 +281,7 @@ def _session(seen: Row, prefix: str = "") -> Session:
         who=f"{seen.text(f'{prefix}user')}{f', {application}' if application else ''}",
         seconds=seen.maybe_number(f"{prefix}seconds"),
         idle_seconds=seen.maybe_number(f"{prefix}unchanged") if idle else None,
+        waits=seen.raw(f"{prefix}waits") == "Lock",
         query="" if query == _HIDDEN_QUERY else shown_query(query, "postgres"),
         # a query can be cancelled; a session that runs none can only be ended
         stop=f"SELECT pg_{'terminate' if idle else 'cancel'}_backend({pid})",

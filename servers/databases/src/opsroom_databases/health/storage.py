@@ -116,7 +116,7 @@ def judge_ages(seen: Ages, limits: Thresholds) -> Verdict:
         if (bad := severity(age.age / age.limit, limits.wraparound_share))
     )
     most = max((age.age / age.limit for age in seen.ages), default=0.0)
-    return Verdict(found, f"at most {percent(most)} of the way")
+    return Verdict(found, f"the furthest at {percent(most)}")
 
 
 def judge_damage(seen: Damage, _: Thresholds) -> Verdict:

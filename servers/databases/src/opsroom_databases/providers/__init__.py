@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias, cast
 
 from ..cells import Cell
-from ..models import Column, DatabaseStatus, Explanation, RelationKind, RowsAre, TableDescription
+from ..health import Focus
+from ..health.thresholds import THRESHOLDS, Thresholds
+from ..models import Column, DatabaseHealth, DatabaseStatus, Explanation, RelationKind, RowsAre, TableDescription, TopQueries
 from ..settings import DatabasesSettings
 from ..sources import LocalFile, NetworkSource, Source
+from ..workload import Order
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,14 @@ class Database(Protocol):
 
     async def role_sql(self) -> str:
         """What the owner of the database runs to make an account that may only read it."""
+    async def health(self, focus: Focus, limits: Thresholds = THRESHOLDS) -> DatabaseHealth:
+        """What is wrong with the database or its engine now, or soon will be, judged by *limits*."""
+        ...
+
+    async def top_queries(self, order: Order, limit: int) -> TopQueries:
+        """The *limit* most costly queries that the engine has counted. Raises NotPermitted or NotFound where it does not."""
+        ...
+
         ...
 
     async def aclose(self) -> None:

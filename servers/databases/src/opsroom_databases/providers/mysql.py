@@ -6,9 +6,16 @@ from typing import TypeVar
 from opsroom_shared.errors import InvalidInput, ToolFailure
 
 from ..dialects.mysql_statement import Reading, read
-from ..models import DatabaseStatus, Explanation, TableDescription
+from ..engine_rows import TAG
+from ..health import Focus
+from ..health.checks import examine
+from ..health.mysql import MysqlHealth
+from ..health.thresholds import THRESHOLDS, Thresholds
+from ..models import DatabaseHealth, DatabaseStatus, Explanation, TableDescription, TopQueries
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
+from ..workload import Order
+from ..workload.mysql import top_queries
 from . import Relation, Rows, Sampling
 from .mysql_catalog import columns_of_all, describe, relations, status
 from .mysql_errors import NameUnknown, translated, with_names
@@ -59,6 +66,12 @@ class MysqlDatabase:
 
         return await self._judged(sql, work)
 
+    async def health(self, focus: Focus, limits: Thresholds = THRESHOLDS) -> DatabaseHealth:
+        return await examine(self.name, MysqlHealth(self._ask).checks(), focus, limits)
+
+    async def top_queries(self, order: Order, limit: int) -> TopQueries:
+        return await top_queries(self.name, self._ask, order, limit)
+
     async def role_sql(self) -> str:
         return role_sql(self._database)
 
@@ -83,6 +96,16 @@ class MysqlDatabase:
             except ToolFailure:
                 existing = []  # a suggestion is not worth a second failure
             raise with_names(failure, reading, existing) from failure
+
+    async def _ask(self, sql: str, /) -> list[dict[str, object]]:
+        """The rows of a statement of ours about the engine, by the names of their columns in lower case."""
+
+        def work(session: Session) -> list[dict[str, object]]:
+            stream = session.stream(TAG + sql)
+            names = [field.name.lower() for field in stream.fields]
+            return [dict(zip(names, row, strict=True)) for row in stream]
+
+        return await self._about_schema(work)
 
     async def _about_schema(self, work: Callable[[Session], T]) -> T:
         seconds = min(_SCHEMA_SECONDS, self._settings.query_seconds)

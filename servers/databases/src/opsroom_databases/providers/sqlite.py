@@ -8,13 +8,19 @@ from shlex import quote
 from opsroom_shared.errors import InvalidInput, ToolFailure
 
 from ..dialects.sqlite import RULES
+from ..health import Focus
+from ..health.checks import examine
+from ..health.sqlite import SqliteHealth
+from ..health.thresholds import THRESHOLDS, Thresholds
 from ..index_advice import aliases, candidates
-from ..models import Column, DatabaseStatus, Explanation, IndexAdvice, TableDescription
+from ..models import Column, DatabaseHealth, DatabaseStatus, Explanation, IndexAdvice, TableDescription, TopQueries
 from ..plans import gain, plan_rows, scanned, steps
 from ..settings import DatabasesSettings
 from ..sources import LocalFile, file_problem
 from ..sql_safety import Statement, check
 from . import Relation, Rows, Sampling, sqlite_worker
+from ..workload import Order
+from ..workload.sqlite import nothing_counted
 from .sqlite_catalog import Catalog
 from .sqlite_file import GuardedFile, cell, quoted, shown
 
@@ -133,6 +139,12 @@ class SqliteDatabase:
             effect = gain(plan_rows(before or ()), plan_rows(plan), _REHEARSAL) if plan else None
             if effect and candidate.table not in found:
                 name = "_".join([candidate.table, *candidate.columns, "idx"])
+    async def health(self, focus: Focus, limits: Thresholds = THRESHOLDS) -> DatabaseHealth:
+        return await examine(self.name, SqliteHealth(self._file, self._catalog).checks(), focus, limits)
+
+    async def top_queries(self, order: Order, limit: int) -> TopQueries:  # noqa: ARG002 - the same for every engine
+        raise nothing_counted(self.name)
+
                 found[candidate.table] = IndexAdvice(
                     statement=_create(name, candidate.table, candidate.columns), checked=True, effect=effect
                 )

@@ -1,5 +1,6 @@
 """The most costly queries of a database of MariaDB or MySQL, from the digests of performance_schema."""
 
+import re
 from collections.abc import Mapping
 
 from opsroom_shared.errors import NotPermitted
@@ -10,6 +11,7 @@ from ..query_text import shown_query
 from . import Order
 
 _MAX_QUERY = 300
+_SPACED = re.compile(r"(?<=[(.]) | (?=[).,])")
 
 _SWITCH = "SELECT @@performance_schema AS counting"
 _CONSUMER = "SELECT enabled FROM performance_schema.setup_consumers WHERE name = 'statements_digest'"
@@ -20,7 +22,7 @@ _DIGESTS = """
     FROM performance_schema.events_statements_summary_by_digest
     WHERE schema_name = DATABASE() AND digest_text NOT LIKE '%information_schema%' AND digest_text NOT LIKE '%performance_schema%'
       AND digest_text NOT REGEXP
-        '^(BEGIN|START|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|USE|KILL|LOCK|UNLOCK|PREPARE|DEALLOCATE|FLUSH)\\\\b'
+        '^(EXPLAIN|BEGIN|START|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|USE|KILL|LOCK|UNLOCK|PREPARE|DEALLOCATE|FLUSH)\\\\b'
       AND digest_text NOT REGEXP '^SELECT (@@|[?]$|`?(VERSION|DATABASE|CONNECTION_ID)`? )'"""
 _TOP = "SELECT d.*, SUM(d.total_ms) OVER () AS all_ms FROM ({digests}) AS d ORDER BY {order} DESC, total_ms DESC LIMIT {limit}"
 _SINCE = """
@@ -70,7 +72,7 @@ def _query(seen: Row) -> TopQuery:
     calls, total = seen.integer("calls"), seen.number("total_ms")
     without = seen.integer("without_index")
     return TopQuery(
-        query=shown_query(seen.raw("query"), "mysql", _MAX_QUERY),
+        query=shown_query(_SPACED.sub("", seen.raw("query")), "mysql", _MAX_QUERY),
         calls=calls,
         total_ms=round(total, 1),
         mean_ms=round(total / max(calls, 1), 3),

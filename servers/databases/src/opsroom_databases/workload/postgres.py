@@ -19,7 +19,7 @@ _STATE = """
         WHERE e.extname = 'pg_stat_statements') AS schema,
       EXISTS (SELECT FROM pg_class WHERE relname = 'pg_stat_statements_info' AND relkind = 'v') AS has_info"""
 _NOISE = (
-    "BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|RESET|SHOW|DISCARD|DEALLOCATE|PREPARE|CLOSE|"
+    "EXPLAIN|BEGIN|START|COMMIT|END|ROLLBACK|ABORT|SAVEPOINT|RELEASE|SET|RESET|SHOW|DISCARD|DEALLOCATE|PREPARE|CLOSE|"
     "LISTEN|UNLISTEN|NOTIFY"
 )
 # The columns have other names in other versions. What this server, its driver and every program around a query run is no query.

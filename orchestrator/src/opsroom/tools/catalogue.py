@@ -84,7 +84,11 @@ def subset(definition: AgentDefinition, task_text: str, tools: Iterable[Catalogu
     writes = [name for name in ranked if not named[name].read_only]
     if not question and not why.keys() & set(writes):
         add(writes[:1], lambda _: "the task may ask for a change", definition.max_tools)
-    add([name for name in ranked if named[name].read_only], lambda _: "often used by this agent", definition.max_tools)
+    add(
+        [name for name in ranked if named[name].read_only],
+        lambda name: "fits what this agent is often asked" if usual[name].total > 0 else "there is room for it",
+        definition.max_tools,
+    )
     add(writes, lambda _: "nothing else is connected", MIN_TOOLS)
     return Subset(tuple(named[name] for name in why), tuple(why), why)
 

@@ -121,7 +121,6 @@ async def explain_query(
     return await _with_progress(registry.get(database).explain(sql, analyze=analyze), context, "explaining the query")
 
 
-READ_TOOLS = (
 async def database_health(
     database: DatabaseName = None,
     focus: Annotated[Focus, Field(description="activity: sessions, locks, replication; storage: tables, files.")] = "all",
@@ -148,14 +147,15 @@ async def top_queries(
     return await _with_progress(registry.get(database).top_queries(order, limit), context, "reading the statistics")
 
 
+READ_TOOLS = (
     Tool(list_databases),
     Tool(search_schema),
     Tool(describe_table),
     Tool(run_query),
     Tool(explain_query),
-)
     Tool(database_health),
     Tool(top_queries),
+)
 
 
 def _position(registry: Registry, question: str, cursor: str | None) -> tuple[int, str | None]:

@@ -73,8 +73,6 @@ class Database(Protocol):
 
     async def explain(self, sql: str, *, analyze: bool) -> Explanation: ...
 
-    async def role_sql(self) -> str:
-        """What the owner of the database runs to make an account that may only read it."""
     async def health(self, focus: Focus, limits: Thresholds = THRESHOLDS) -> DatabaseHealth:
         """What is wrong with the database or its engine now, or soon will be, judged by *limits*."""
         ...
@@ -83,6 +81,8 @@ class Database(Protocol):
         """The *limit* most costly queries that the engine has counted. Raises NotPermitted or NotFound where it does not."""
         ...
 
+    async def role_sql(self) -> str:
+        """What the owner of the database runs to make an account that may only read it."""
         ...
 
     async def aclose(self) -> None:

@@ -18,9 +18,9 @@ from ..plans import gain, plan_rows, scanned, steps
 from ..settings import DatabasesSettings
 from ..sources import LocalFile, file_problem
 from ..sql_safety import Statement, check
-from . import Relation, Rows, Sampling, sqlite_worker
 from ..workload import Order
 from ..workload.sqlite import nothing_counted
+from . import Relation, Rows, Sampling, sqlite_worker
 from .sqlite_catalog import Catalog
 from .sqlite_file import GuardedFile, cell, quoted, shown
 
@@ -121,6 +121,12 @@ class SqliteDatabase:
             f"chgrp opsroom {path} && chmod g=r,o= {path}"
         )
 
+    async def health(self, focus: Focus, limits: Thresholds = THRESHOLDS) -> DatabaseHealth:
+        return await examine(self.name, SqliteHealth(self._file, self._catalog).checks(), focus, limits)
+
+    async def top_queries(self, order: Order, limit: int) -> TopQueries:  # noqa: ARG002 - the same for every engine
+        raise nothing_counted(self.name)
+
     async def _advice(self, statement: Statement, scans: Sequence[str], rows: dict[str, int]) -> list[IndexAdvice]:
         """Indexes that the engine would use, tried in an empty copy of the schema: the database itself is not touched."""
         if statement.query is None or not scans:
@@ -139,12 +145,6 @@ class SqliteDatabase:
             effect = gain(plan_rows(before or ()), plan_rows(plan), _REHEARSAL) if plan else None
             if effect and candidate.table not in found:
                 name = "_".join([candidate.table, *candidate.columns, "idx"])
-    async def health(self, focus: Focus, limits: Thresholds = THRESHOLDS) -> DatabaseHealth:
-        return await examine(self.name, SqliteHealth(self._file, self._catalog).checks(), focus, limits)
-
-    async def top_queries(self, order: Order, limit: int) -> TopQueries:  # noqa: ARG002 - the same for every engine
-        raise nothing_counted(self.name)
-
                 found[candidate.table] = IndexAdvice(
                     statement=_create(name, candidate.table, candidate.columns), checked=True, effect=effect
                 )

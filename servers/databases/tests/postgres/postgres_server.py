@@ -5,12 +5,10 @@ import shutil
 import socket
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none
-
-if TYPE_CHECKING:
-    from opsroom_databases.providers.postgres_session import Connection
+from opsroom_databases.providers.postgres_driver import Connection, NamingConnection
 
 DATABASE, BOSS, READER = "hotel", "boss", "reader"
 PASSWORD = "s3cret/pass word"  # noqa: S105 - of an engine that is gone after the tests
@@ -101,8 +99,10 @@ class PostgresServer:
     async def admin(self, statement: str) -> list[tuple[object, ...]]:
         """Rows of *statement*, as an account that may do everything."""
         connection = cast(
-            "Connection",
-            await asyncpg.connect(host=str(self.folder), port=self.port, user=BOSS, database=DATABASE),  # pyright: ignore[reportUnknownMemberType] - no stubs
+            Connection,
+            await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType] - no stubs
+                host=str(self.folder), port=self.port, user=BOSS, database=DATABASE, connection_class=NamingConnection
+            ),
         )
         try:
             return [tuple(row) for row in await connection.fetch(statement)]

@@ -1,7 +1,8 @@
 """PostgreSQL: every statement is judged by its text and by the engine's catalog, then runs in a read-only transaction."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from opsroom_shared.errors import InvalidInput, ToolFailure
 
@@ -26,10 +27,14 @@ from .postgres_errors import translated
 from .postgres_judgement import check_names
 from .postgres_plan import Plan, read_plan
 from .postgres_rows import Bounds, cell_limit, cut, size, value
-from .postgres_session import Row, Session, Sessions, plain
+from .postgres_session import Session, Sessions, plain
+
+if TYPE_CHECKING:
+    from .postgres_driver import Row
 
 _SCHEMA_SECONDS = 5.0
 _SAMPLE_BYTES = 16_000
+_LINES = 100
 
 _STATUS = """
     SELECT current_setting('server_version'), pg_database_size(current_database()), (
@@ -93,7 +98,7 @@ class PostgresDatabase:
                 return await _page(reading, bounds, session)
             if reading.sort == "explain":
                 await _only_a_query(reading, session)
-            return _lines(await session.connection.fetch(reading.sql), bounds)
+            return await _lines(reading, bounds, session)
 
     async def explain(self, sql: str, *, analyze: bool) -> Explanation:
         reading = read(sql)
@@ -182,17 +187,22 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     )
 
 
-def _lines(rows: Sequence[Row], bounds: Bounds) -> Rows:
-    """A page of what SHOW or EXPLAIN gave; all of it is text."""
-    names = list(rows[0].keys()) if rows else []
-    visible = [row for row in rows if row[0] not in HIDDEN_SETTINGS]
+async def _lines(reading: Reading, bounds: Bounds, session: Session) -> Rows:
+    """A page of what SHOW or EXPLAIN gives; all of it is text, a line or a setting a row."""
+    statement = await session.prepare(reading.sql)
+    columns = [Column(name=text(column.name, bounds.cell), type="text") for column in statement.get_attributes()]
     kept: list[list[Cell]] = []
-    taken = 0
-    for row in visible[bounds.skip : bounds.skip + bounds.rows]:
+    taken, seen, more = 0, 0, False
+    async for row in statement.cursor(prefetch=_LINES):
+        if row[0] in HIDDEN_SETTINGS:
+            continue
+        seen += 1
+        if seen <= bounds.skip:
+            continue
         shown: list[Cell] = [None if each is None else text(str(each), bounds.cell) for each in row]
         taken += size(shown)
-        if kept and taken > bounds.bytes:
+        if len(kept) == bounds.rows or (kept and taken > bounds.bytes):
+            more = True
             break
         kept.append(shown)
-    more = bounds.skip + len(kept) < len(visible)
-    return Rows([Column(name=name, type="text") for name in names], kept, more, "")
+    return Rows(columns, kept, more, "")

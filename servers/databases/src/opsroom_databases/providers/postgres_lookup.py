@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from .postgres_session import Row, Session
+from .postgres_driver import Row
+from .postgres_session import Session
 
 MAX_SOURCE = 200_000
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from .. import cells
 from ..cells import Cell
-from .postgres_session import Attribute
+from .postgres_driver import Attribute
 
 _BLOB = 17
-_AS_THEY_ARE = frozenset({16, 20, 21, 23, 701})
-"""boolean, the integers, double precision: the driver reads them exactly."""
+_AS_THEY_ARE = frozenset({16, 20, 21, 23, 26, 701})
+"""boolean, the integers, oid, double precision: the driver reads them exactly."""
 _SINGLE = 700
 _FETCHED_CHARACTERS = 1 << 20
 

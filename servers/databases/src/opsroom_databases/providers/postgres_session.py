@@ -4,19 +4,20 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import cast
 from urllib.parse import urlencode
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none; Connection below is what is used of it
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none
 from opsroom_shared.errors import Unavailable
 
 from ..dialects.postgres import GRAMMAR_WORDS
 from ..engine_rows import TAG
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
+from .postgres_driver import Connection, NamingConnection, Prepared, Row
 
 APPLICATION = "opsroom-databases"
 CONNECT_SECONDS = 5.0
@@ -38,58 +39,6 @@ _ABOUT = """
     SELECT s.reset_val, current_user, r.rolsuper, pg_catalog.pg_is_in_recovery()
     FROM pg_catalog.pg_settings s, pg_catalog.pg_roles r
     WHERE s.name OPERATOR(pg_catalog.=) 'search_path' AND r.rolname OPERATOR(pg_catalog.=) current_user"""
-
-
-class Row(Protocol):
-    """A row of a result, by position."""
-
-    def __getitem__(self, index: int, /) -> object: ...
-
-    def __iter__(self) -> Iterator[object]: ...
-
-    def keys(self) -> Iterable[str]: ...
-
-
-class _Type(Protocol):
-    oid: int
-    name: str
-
-
-class Attribute(Protocol):
-    """A column of a prepared statement."""
-
-    name: str
-    type: _Type
-
-
-class Prepared(Protocol):
-    def get_attributes(self) -> Sequence[Attribute]: ...
-
-    async def fetch(self, *args: object) -> list[Row]: ...
-
-    def cursor(self, *, prefetch: int) -> AsyncIterable[Row]: ...
-
-
-class _Version(Protocol):
-    major: int
-
-
-class Connection(Protocol):
-    """What is used of asyncpg's connection."""
-
-    async def execute(self, query: str) -> str: ...
-
-    async def fetch(self, query: str, *args: object) -> list[Row]: ...
-
-    async def prepare(self, query: str, *, name: str) -> Prepared: ...
-
-    async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109 - asyncpg's signature
-
-    def terminate(self) -> None: ...
-
-    def is_closed(self) -> bool: ...
-
-    def get_server_version(self) -> _Version: ...
 
 
 @dataclass
@@ -252,6 +201,7 @@ async def connect(source: NetworkSource) -> Session:
             database=source.database,
             timeout=CONNECT_SECONDS,  # pyright: ignore[reportArgumentType] - a float will do
             statement_cache_size=0,
+            connection_class=NamingConnection,
             server_settings={"application_name": APPLICATION},
         ),
     )

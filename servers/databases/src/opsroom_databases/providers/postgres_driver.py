@@ -1,0 +1,86 @@
+"""What is used of asyncpg, and the one way in which it is made to do with types that it does not know."""
+
+from collections.abc import AsyncIterable, Iterable, Iterator, Sequence
+from typing import Protocol, cast
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none
+
+_TYPE_NAMES = "SELECT oid::int8, pg_catalog.format_type(oid, NULL) FROM pg_catalog.pg_type WHERE oid = ANY ($1::oid[])"
+
+
+class Row(Protocol):
+    """A row of a result, by position."""
+
+    def __getitem__(self, index: int, /) -> object: ...
+
+    def __iter__(self) -> Iterator[object]: ...
+
+    def keys(self) -> Iterable[str]: ...
+
+
+class _Type(Protocol):
+    oid: int
+    name: str
+
+
+class Attribute(Protocol):
+    """A column of a prepared statement."""
+
+    name: str
+    type: _Type
+
+
+class Prepared(Protocol):
+    def get_attributes(self) -> Sequence[Attribute]: ...
+
+    async def fetch(self, *args: object) -> list[Row]: ...
+
+    def cursor(self, *, prefetch: int) -> AsyncIterable[Row]: ...
+
+
+class _Version(Protocol):
+    major: int
+
+
+class Connection(Protocol):
+    async def execute(self, query: str) -> str: ...
+
+    async def fetch(self, query: str, *args: object) -> list[Row]: ...
+
+    async def prepare(self, query: str, *, name: str) -> Prepared: ...
+
+    async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109 - asyncpg's signature
+
+    def terminate(self) -> None: ...
+
+    def is_closed(self) -> bool: ...
+
+    def get_server_version(self) -> _Version: ...
+
+
+class _Codecs(Protocol):
+    def add_python_codec(  # noqa: PLR0917 - asyncpg's signature
+        self, oid: int, name: str, schema: str, infos: list[object], kind: str, encoder: object, decoder: object, form: str, /
+    ) -> None: ...
+
+
+class _Wire(Protocol):
+    def get_settings(self) -> _Codecs: ...
+
+
+class NamingConnection(asyncpg.Connection):
+    """Takes every type that the driver does not know as text.
+
+    The driver would read such types from the catalog with all of their parts, and refuses the columns of some, such as those of
+    pg_stats. Here only their names matter: values are fetched as text. It has no public way to say so.
+    """
+
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> tuple[list[object], "NamingConnection"]:  # noqa: ARG002, ASYNC109 - asyncpg's signature
+        ours = cast("Connection", self)
+        codecs = cast("_Wire", self._protocol).get_settings()  # pyright: ignore[reportUnknownMemberType] - no stubs
+        for oid, name in await ours.fetch(_TYPE_NAMES, [*typeoids]):
+            codecs.add_python_codec(cast("int", oid), str(name), "pg_catalog", [], "scalar", str, str, "text")
+        return [], self
+
+    name = ""
+    """Stands for the statement that asked: one without a name, after which the caller's has to be sent again."""

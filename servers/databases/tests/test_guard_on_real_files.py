@@ -85,7 +85,8 @@ async def test_engine_holds_without_the_parser(clinic: Path, attack: Attack) -> 
     """An attack that reached the engine unread would still change nothing: neither guard leans on the other."""
     before = observed(clinic)
     file = GuardedFile("clinic", FileSource(clinic), DatabasesSettings.model_validate({}))
-    read = Read(sql=attack.sql.replace("@FOLDER@", str(clinic.parent)), parameters=[], skip=0, rows=5, bytes=1_000, cell=100)
+    sql = attack.sql.replace("@FOLDER@", str(clinic.parent))
+    read = Read(sql=sql, parameters=[], skip=0, rows=5, bytes=1_000, cell=100, masked=[])
     try:
         outcome = await file.read(read)
     except (ToolFailure, RuntimeError) as failure:

@@ -88,12 +88,15 @@ class QueryPage(Answer):
     truncated: bool = False
     next_cursor: str | None = None
     hint: str | None = None
+    masked: list[str] = Field(default_factory=list[str], description="Columns that look like secrets, shown as ***.")
 
     @override
     def text(self) -> str:
         if not self.columns:
             return "The statement returned no columns."
         table = to_csv([column.name for column in self.columns], self.rows)
+        if self.masked:
+            table += f"\n(masked, because they look like secrets: {', '.join(self.masked)})"
         if not self.truncated:
             return _with_hint(table if self.rows else f"{table}\n(no rows)", self.hint)
         cursor = f" Next page: cursor={self.next_cursor}" if self.next_cursor else ""
@@ -107,6 +110,7 @@ class ColumnDescription(BaseModel):
     default: str | None = None
     primary_key: int | None = Field(None, description="Position in the primary key, from 1.")
     generated: bool = False
+    masked: bool = False
     comment: str | None = None
 
 
@@ -162,6 +166,8 @@ class TableDescription(Answer):
             header.append("comment")
             rows = [[*row, c.comment] for row, c in zip(rows, self.columns, strict=True)]
         lines.append(to_csv(header, rows))
+        if secret := [column.name for column in self.columns if column.masked]:
+            lines.append(f"masked, because they look like secrets: {', '.join(secret)}")
         for index in self.indexes:
             marks = (" unique" if index.unique else "") + (" partial" if index.partial else "")
             marks += (f" {index.method}" if index.method else "") + ("" if index.valid else " INVALID")

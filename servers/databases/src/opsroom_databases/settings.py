@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
+from .secret_names import Policy
 from .sources import NetworkSource, parse_url
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
@@ -21,6 +22,12 @@ class DatabaseSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: SecretStr = Field(description="Where it is: sqlite:////absolute/path, sqlite:///relative/path, or a path.")
+
+    mask: bool = Field(default=True, description="Mask the values of columns that look like secrets.")
+    mask_also: tuple[str, ...] = Field(
+        default=(), description="More columns to mask: column or table.column, with * for any part."
+    )
+    mask_except: tuple[str, ...] = Field(default=(), description="Columns that are no secrets, written in the same way.")
 
     @field_validator("url")
     @classmethod
@@ -42,6 +49,11 @@ class DatabasesSettings(ServerSettings):
     max_cell: int = Field(1_000, ge=20, le=100_000, description="Characters after which a value is cut.")
     concurrency: int = Field(default=4, ge=1, le=64, description="Queries that run side by side on one database; more wait.")
     memory_mib: int = Field(1_024, ge=128, le=65_536, description="Memory that one query may take.")
+
+    def masking(self, name: str) -> Policy:
+        """What is masked in the database *name*; the demo's, which nobody configured, follows the defaults."""
+        database = self.databases.get(name)
+        return Policy(database.mask, database.mask_also, database.mask_except) if database else Policy()
 
     @field_validator("databases")
     @classmethod

@@ -106,6 +106,7 @@ async def run_query(
         truncated=page.more,
         next_cursor=next_cursor,
         hint=" ".join(hints) or None,
+        masked=[*page.masked],
     )
 
 

@@ -38,6 +38,8 @@ class Rows:
     more: bool
     state: str
     """Differs after the database has changed; empty where the engine cannot tell."""
+    masked: tuple[str, ...] = ()
+    """Columns whose values are masked, each with what is behind it."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from ..health.thresholds import THRESHOLDS, Thresholds
 from ..index_advice import aliases, candidates
 from ..models import Column, DatabaseHealth, DatabaseStatus, Explanation, IndexAdvice, TableDescription, TopQueries
 from ..plans import gain, plan_rows, scanned, steps
+from ..secret_columns import NOTHING_MASKED, Masked
 from ..settings import DatabasesSettings
 from ..sources import LocalFile, file_problem
 from ..sql_safety import Statement, check
@@ -23,6 +24,7 @@ from ..workload.sqlite import nothing_counted
 from . import Relation, Rows, Sampling, sqlite_worker
 from .sqlite_catalog import Catalog
 from .sqlite_file import GuardedFile, cell, quoted, shown
+from .sqlite_secrets import Known, Secrets
 
 _ALL = 1 << 60
 _WORTH_AN_INDEX = 1_000
@@ -43,6 +45,7 @@ class SqliteDatabase:
         self._settings = settings
         self._file = GuardedFile(name, source, settings)
         self._catalog = Catalog(self._file)
+        self._secrets = Secrets(self._file, settings.masking(name))
 
     async def aclose(self) -> None:
         await self._file.aclose()
@@ -65,11 +68,16 @@ class SqliteDatabase:
         return await self._catalog.relations()
 
     async def describe(self, relation: str, sampling: Sampling) -> TableDescription:
-        return await self._catalog.describe(relation, sampling)
+        return await self._secrets.reading(lambda known: self._catalog.describe(relation, sampling, known))
 
     async def query(self, sql: str, *, limit: int, skip: int) -> Rows:
         statement = check(sql, RULES)
+        return await self._secrets.reading(lambda known: self._page(statement, limit, skip, known))
+
+    async def _page(self, statement: Statement, limit: int, skip: int, known: Known) -> Rows:
+        masked = _judged(statement, known)
         state = _state(await self._file.path())
+        shows_rows = statement.kind == "query"
         read = sqlite_worker.Read(
             sql=statement.sql,
             parameters=[],
@@ -77,8 +85,11 @@ class SqliteDatabase:
             rows=limit,
             bytes=self._settings.max_bytes,
             cell=self._settings.max_cell,
+            masked=[*masked.positions] if shows_rows else [],
         )
-        page = await self._file.read(read, statement)
+        page = await self._file.read(read, statement, secrets=known.guarding(masked.used))
+        if shows_rows:
+            masked.check(page["columns"])
         return Rows(
             columns=[
                 Column(name=shown(name), type=_type(row[index] for row in page["rows"]))
@@ -87,17 +98,22 @@ class SqliteDatabase:
             rows=[[cell(value, self._settings.max_cell) for value in row] for row in page["rows"]],
             more=page["more"],
             state=state,
+            masked=tuple(map(shown, masked.words(page["columns"]))) if shows_rows else (),
         )
 
     async def explain(self, sql: str, *, analyze: bool) -> Explanation:
         statement = check(sql, RULES)
         if statement.query is None:
             raise InvalidInput("Only a query has a plan.")
+        return await self._secrets.reading(lambda known: self._explained(statement, known, analyze=analyze))
+
+    async def _explained(self, statement: Statement, known: Known, *, analyze: bool) -> Explanation:
+        secrets = known.guarding(_judged(statement, known).used)
         read = sqlite_worker.Read(
-            sql=f"EXPLAIN QUERY PLAN {statement.query_sql}", parameters=[], skip=0, rows=500, bytes=100_000, cell=500
+            sql=f"EXPLAIN QUERY PLAN {statement.query_sql}", parameters=[], skip=0, rows=500, bytes=100_000, cell=500, masked=[]
         )
-        rows = plan_rows((await self._file.read(read, statement))["rows"])
-        called = aliases(statement.query)
+        rows = plan_rows((await self._file.read(read, statement, secrets=secrets))["rows"])
+        called = aliases(statement.query) if statement.query else {}
         estimates = await self._catalog.estimates([*called.values()])
         counts = {alias: estimates[table.lower()] for alias, table in called.items() if table.lower() in estimates}
         explanation = Explanation(steps=steps(rows, counts))
@@ -109,7 +125,9 @@ class SqliteDatabase:
             explanation.notes.append("No index was found that the engine would use instead.")
         if analyze:
             run = await self._file.read(
-                sqlite_worker.Read(sql=statement.query_sql, parameters=[], skip=_ALL, rows=0, bytes=1_000, cell=100), statement
+                sqlite_worker.Read(sql=statement.query_sql, parameters=[], skip=_ALL, rows=0, bytes=1_000, cell=100, masked=[]),
+                statement,
+                secrets=secrets,
             )
             explanation.rows, explanation.elapsed_ms = run["seen"], run["milliseconds"]
         return explanation
@@ -149,6 +167,10 @@ class SqliteDatabase:
                     statement=_create(name, candidate.table, candidate.columns), checked=True, effect=effect
                 )
         return list(found.values())
+
+
+def _judged(statement: Statement, known: Known) -> Masked:
+    return NOTHING_MASKED if statement.query is None else known.columns.judge(statement.query_sql)
 
 
 def _create(name: str, table: str, columns: Iterable[str]) -> str:

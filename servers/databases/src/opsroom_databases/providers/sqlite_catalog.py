@@ -1,6 +1,6 @@
 """What an SQLite database is made of: tables, views, columns, keys, indexes and sizes."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from opsroom_shared.errors import InvalidInput, NotFound, TimedOut, TooLarge, ToolFailure
@@ -19,6 +19,7 @@ from ..models import (
 from ..names import did_you_mean
 from . import Relation, Sampling, sqlite_worker
 from .sqlite_file import GuardedFile, Values, cell, quoted, shown
+from .sqlite_secrets import Known
 
 _COUNT_SECONDS = 2.0
 _SAMPLE_BYTES = 16_000
@@ -129,7 +130,8 @@ class Catalog:
         sizes = await self._estimates(tables)
         return {name.lower(): size.rows for name, size in sizes.items() if size.rows is not None}
 
-    async def describe(self, relation: str, sampling: Sampling) -> TableDescription:
+    async def describe(self, relation: str, sampling: Sampling, known: Known) -> TableDescription:
+        """*known* says which columns are masked. Raises SchemaChanged."""
         table = self._resolve(relation, _tables((await self._file.rows((_TABLES, ())))[0]))
         one = (table.name,)
         columns, indexes, keys, references, definition = await self._file.rows(
@@ -142,15 +144,16 @@ class Catalog:
             rows=size.rows,
             rows_are=size.rows_are,
             size_bytes=size.size_bytes,
-            columns=_columns(columns),
+            columns=_columns(columns, known.columns.of(table.name)),
             indexes=_indexes(indexes),
             foreign_keys=_foreign_keys(keys),
             referenced_by=_references(references),
             definition=shown(definition[0][0]) if table.kind != "table" and definition else None,
-            sample=await self._sample(table.name, [str(row[0]) for row in columns], sampling) if sampling.rows else None,
+            sample=await self._sample(table.name, [str(row[0]) for row in columns], sampling, known) if sampling.rows else None,
         )
 
-    async def _sample(self, table: str, columns: Sequence[str], sampling: Sampling) -> list[list[Cell]]:
+    async def _sample(self, table: str, columns: Sequence[str], sampling: Sampling, known: Known) -> list[list[Cell]]:
+        secret = known.columns.of(table)
         read = sqlite_worker.Read(
             sql=f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table)} LIMIT {sampling.rows:d}",  # noqa: S608 - quoted
             parameters=[],
@@ -158,8 +161,10 @@ class Catalog:
             rows=sampling.rows,
             bytes=_SAMPLE_BYTES,
             cell=sampling.cell,
+            masked=[position for position, column in enumerate(columns) if column in secret],
         )
-        return [[cell(value, sampling.cell) for value in row] for row in (await self._file.read(read))["rows"]]
+        page = await self._file.read(read, secrets=known.guarding((table, column) for column in secret))
+        return [[cell(value, sampling.cell) for value in row] for row in page["rows"]]
 
     def _resolve(self, relation: str, tables: Sequence[_Table]) -> _Table:
         wanted = relation.strip()
@@ -229,7 +234,7 @@ def _owner(name: str, tables: Sequence[_Table]) -> _Table | None:
     return None
 
 
-def _columns(rows: Values) -> list[ColumnDescription]:
+def _columns(rows: Values, secret: Container[str]) -> list[ColumnDescription]:
     return [
         ColumnDescription(
             name=shown(name),
@@ -238,6 +243,7 @@ def _columns(rows: Values) -> list[ColumnDescription]:
             default=None if default is None else shown(default),
             primary_key=int(str(key)) or None,
             generated=hidden in (2, 3),
+            masked=str(name) in secret,
         )
         for name, kind, not_null, default, key, hidden in rows
     ]

@@ -38,6 +38,10 @@ _NAMES = """
     WHERE t.schema = 'main' AND t.type = 'table' AND t.name NOT LIKE 'sqlite~_%' ESCAPE '~'"""
 
 
+class SchemaChanged(Exception):
+    """The schema is no longer the one for which the statement was judged; nothing was read."""
+
+
 class GuardedFile:
     """One database file, read by killable workers. Every failure leaves here as a ToolFailure."""
 
@@ -60,17 +64,21 @@ class GuardedFile:
         await self._pool.aclose()
 
     async def read(
-        self, read: sqlite_worker.Read, statement: Statement | None = None, seconds: float | None = None
+        self,
+        read: sqlite_worker.Read,
+        statement: Statement | None = None,
+        seconds: float | None = None,
+        secrets: sqlite_worker.Secrets | None = None,
     ) -> sqlite_worker.Page:
-        """One statement's rows. *statement* is the caller's, where the failure should speak of it."""
-        answer = await self._run([read], statement, None, seconds or self._settings.query_seconds)
+        """One statement's rows. *statement* is the caller's, where the failure should speak of it. Raises SchemaChanged."""
+        answer = await self._run([read], statement, None, seconds or self._settings.query_seconds, secrets)
         return answer.get("pages", [])[0]
 
     async def rows(self, *queries: Query, seconds: float = SCHEMA_SECONDS) -> list[Values]:
         """Rows of our own statements, such as those about the schema, all on one connection."""
         reads = [
             sqlite_worker.Read(
-                sql=sql, parameters=[*parameters], skip=0, rows=_SCHEMA_ROWS, bytes=_SCHEMA_BYTES, cell=_SCHEMA_CELL
+                sql=sql, parameters=[*parameters], skip=0, rows=_SCHEMA_ROWS, bytes=_SCHEMA_BYTES, cell=_SCHEMA_CELL, masked=[]
             )
             for sql, parameters in queries
         ]
@@ -89,9 +97,10 @@ class GuardedFile:
         statement: Statement | None,
         rehearsal: sqlite_worker.Rehearsal | None,
         seconds: float,
+        secrets: sqlite_worker.Secrets | None = None,
     ) -> sqlite_worker.Answer:
         path = await self._source.path()
-        request = sqlite_worker.Request(path=str(path), seconds=seconds, reads=reads, rehearsal=rehearsal)
+        request = sqlite_worker.Request(path=str(path), seconds=seconds, reads=reads, rehearsal=rehearsal, secrets=secrets)
         begun = time.monotonic()
         try:
             answer = cast("sqlite_worker.Answer", await self._pool.run(cast("Mapping[str, object]", request), seconds))
@@ -103,6 +112,8 @@ class GuardedFile:
             ) from None
         except TimedOut:
             raise _too_slow(seconds) from None
+        if answer.get("failure") == "schema":
+            raise SchemaChanged
         if "failure" in answer:
             raise await self._failure(answer, statement, path, seconds)
         return answer

@@ -20,7 +20,10 @@ from typing import Literal, TypeAlias, TypedDict, cast
 Scalar: TypeAlias = int | float | str | bytes | None
 Cut: TypeAlias = list[str | int]
 Sent: TypeAlias = int | float | str | Cut | None
-Failure: TypeAlias = Literal["sql", "denied", "time", "memory", "size", "busy", "file", "defect"]
+Failure: TypeAlias = Literal["sql", "denied", "time", "memory", "size", "busy", "file", "schema", "defect"]
+Stamp: TypeAlias = list[int]
+"""The number of a file, and the version of the schema in it."""
+MASK = "***"
 
 
 class Policy(TypedDict):
@@ -40,6 +43,18 @@ class Read(TypedDict):
     rows: int
     bytes: int
     cell: int
+    masked: list[int]
+    """Positions of columns whose values do not leave this process."""
+
+
+class Secrets(TypedDict):
+    """What must not be read, and the state of the schema for which that was worked out."""
+
+    stamp: Stamp
+    denied: list[list[str]]
+    """Table and column of each, in lower case."""
+    views: list[str]
+    """What these read was judged when the rest was."""
 
 
 class Request(TypedDict):
@@ -47,6 +62,7 @@ class Request(TypedDict):
     seconds: float
     reads: list[Read]
     rehearsal: "Rehearsal | None"
+    secrets: Secrets | None
 
 
 class Rehearsal(TypedDict):
@@ -109,6 +125,10 @@ _FILE_PROBLEMS = frozenset(
 _SILENT_ACTIONS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE})
 
 
+class SchemaChanged(Exception):
+    """The schema is not the one for which the request was made."""
+
+
 class Guard:
     """The authorizer: what is not on the policy's lists is denied, and the last denial is remembered for the message."""
 
@@ -121,18 +141,29 @@ class Guard:
         # modules that may stand as a table of their own, without any CREATE, and that nobody has judged
         self._denied_tables = modules - frozenset(policy["tables"])
         self._allowed_tables = tuple(policy["tables"])
+        self._secrets: frozenset[tuple[str, str]] = frozenset()
+        self._views: frozenset[str] = frozenset()
         self.denied: str | None = None
+
+    def begin(self, secrets: Secrets | None) -> None:
+        self.denied = None
+        self._secrets = frozenset((table, column) for table, column in secrets["denied"]) if secrets else frozenset()
+        self._views = frozenset(secrets["views"]) if secrets else frozenset()
 
     def built_in_tables(self, sql: str) -> list[str]:
         """The tables of the engine's own that *sql* may mean; a view's SQL, which is not seen here, may use those for JSON."""
         lower = sql.lower()
         return ["json_each", "json_tree", *(name for name in self._allowed_tables if name in lower)]
 
-    def authorize(self, action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
+    def authorize(self, action: int, first: str | None, second: str | None, _database: str | None, within: str | None) -> int:
         if action in _SILENT_ACTIONS:
             return sqlite3.SQLITE_OK
         if action == sqlite3.SQLITE_READ:
-            if (first or "").lower() not in self._denied_tables:
+            table, column = (first or "").lower(), (second or "").lower()
+            if (table, column) in self._secrets and (within or "").lower() not in self._views:
+                self.denied = f"reading {first}.{second}"
+                return sqlite3.SQLITE_DENY
+            if table not in self._denied_tables:
                 return sqlite3.SQLITE_OK
             self.denied = f"reading {first}"
         elif action == sqlite3.SQLITE_FUNCTION:
@@ -185,7 +216,7 @@ def _answer(request: Request, guard: Guard) -> Answer:
     signal.setitimer(signal.ITIMER_REAL, request["seconds"] + _GRACE_SECONDS)
     pages: list[Page] = []
     answer = Answer(pages=pages)
-    guard.denied = None
+    guard.begin(request["secrets"])
     try:
         with closing(_connect(request, guard, deadline)) as connection:
             pages += (_read(connection, read) for read in request["reads"])
@@ -203,6 +234,8 @@ def _failure(error: Exception, guard: Guard, *, late: bool) -> Answer:
     kind: Failure = "sql"
     if isinstance(error, MemoryError):
         kind = "memory"
+    elif isinstance(error, SchemaChanged):
+        kind = "schema"
     elif not isinstance(error, sqlite3.Error):
         kind, message = "defect", f"{type(error).__name__}: {message}"
     elif guard.denied is not None:
@@ -236,11 +269,21 @@ def _connect(request: Request, guard: Guard, deadline: float) -> sqlite3.Connect
             connection.execute(f"PRAGMA {pragma}")
         connection.set_progress_handler(_late(deadline), _STEPS_BETWEEN_CHECKS)
         _connect_virtual_tables(connection, guard.built_in_tables(" ".join(read["sql"] for read in request["reads"])))
+        if secrets := request["secrets"]:
+            _hold_schema(connection, path, secrets["stamp"])
         connection.set_authorizer(guard.authorize)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _hold_schema(connection: sqlite3.Connection, path: str, stamp: Stamp) -> None:
+    """Begins a transaction in which the schema is, and stays, the expected one. Raises SchemaChanged."""
+    connection.execute("BEGIN")
+    (version,) = connection.execute("PRAGMA schema_version").fetchone()
+    if [os.stat(path).st_ino, version] != stamp:  # noqa: PTH116 - as above
+        raise SchemaChanged
 
 
 def _late(deadline: float) -> Callable[[], bool]:
@@ -276,6 +319,8 @@ def _read(connection: sqlite3.Connection, read: Read) -> Page:
         for row in cursor:
             if seen >= read["skip"]:
                 sent = [_shrunk(value, cell) for value in row]
+                for position in read["masked"]:
+                    sent[position] = None if row[position] is None else MASK
                 size += sum(_size(value) for value in sent)
                 if len(rows) == read["rows"] or (rows and size > read["bytes"]):
                     more = True

@@ -21,7 +21,7 @@ from .mysql_catalog import columns_of_all, describe, relations, status
 from .mysql_errors import NameUnknown, translated, with_names
 from .mysql_lookup import check_calls
 from .mysql_plan import explain
-from .mysql_role import role_sql
+from .mysql_role import reader_sql
 from .mysql_rows import Bounds, page
 from .mysql_session import Session, Sessions
 
@@ -73,7 +73,7 @@ class MysqlDatabase:
         return await top_queries(self.name, self._ask, order, limit)
 
     async def role_sql(self) -> str:
-        return role_sql(self._database)
+        return reader_sql(self._database, self._settings.query_seconds, self._settings.concurrency)
 
     async def _judged(self, sql: str, work: Callable[[Reading, Session], T]) -> T:
         """What *work* makes of the statement *sql*, once nothing spoke against it."""
@@ -103,7 +103,7 @@ class MysqlDatabase:
         def work(session: Session) -> list[dict[str, object]]:
             stream = session.stream(TAG + sql)
             names = [field.name.lower() for field in stream.fields]
-            return [dict(zip(names, row, strict=True)) for row in stream]
+            return [dict(zip(names, row, strict=True)) for row in stream.all()]
 
         return await self._about_schema(work)
 

@@ -10,6 +10,7 @@ from opsroom_shared.errors import NotFound, NotPermitted
 from .. import cells
 from ..cells import Cell
 from ..dialects.mysql import DENIED_SCHEMA
+from ..dialects.mysql_statement import read
 from ..models import (
     Column,
     ColumnDescription,
@@ -104,32 +105,27 @@ def status(session: Session, name: str) -> DatabaseStatus:
     )
 
 
-_GRANT = re.compile(r"GRANT (?P<privileges>.+?) ON (?P<place>.+?) TO ", re.IGNORECASE)
+_GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?P<place>.+?) TO ", re.IGNORECASE)
 _READING = frozenset({"SELECT", "SHOW VIEW", "USAGE", "EXECUTE", "PROCESS", "SHOW DATABASES", "REPLICATION CLIENT", "PROXY"})
-_MEANING = (
-    ("SUPER", "administer the engine (SUPER)"),
-    ("FILE", "read and write files of the engine's host (FILE)"),
-    ("GRANT OPTION", "hand on its rights"),
-)
+_COULD = (("FILE", "read and write files"), ("CREATE USER", "make accounts"), ("GRANT OPTION", "hand on its rights"))
+_HARMLESS = _READING | {right for right, _ in _COULD}
+_ALL = frozenset({"ALL", "ALL PRIVILEGES", "SUPER"})
 
 
 def account(grants: Sequence[str]) -> str:
     """What the lines of SHOW GRANTS let an account do beyond reading. They hold a password's hash, which is left out."""
     able: set[str] = set()
     for line in grants:
-        if match := _GRANT.match(line):
-            able |= {re.sub(r"\s*\(.*", "", each).strip().upper() for each in re.split(r",(?![^(]*\))", match["privileges"])}
-        if line.upper().endswith("WITH GRANT OPTION"):
-            able.add("GRANT OPTION")
-    if able & {"ALL PRIVILEGES", "ALL"}:
-        everywhere = any(" ON *.* " in line and line.upper().startswith("GRANT ALL") for line in grants)
-        able |= {"SUPER", "FILE", "INSERT"} if everywhere else {"INSERT"}
-    can = [words for right, words in _MEANING if right in able]
-    if able - _READING - {right for right, _ in _MEANING} - {"ALL PRIVILEGES", "ALL"}:
-        can.insert(0, "write")
-    if not can:
-        return "may only read"
-    return f"may {', '.join(can)}; the guard alone keeps it from that: give it the rights that role-sql prints"
+        match = _GRANT.match(line)
+        if match is None:
+            continue
+        rights = {re.sub(r"\s*\(.*", "", each).strip().upper() for each in re.split(r",(?![^(]*\))", match["rights"])}
+        if rights & _ALL and match["place"] == "*.*":
+            return "superuser: it could do anything; role-sql prints an account that could not"
+        able |= rights | ({"GRANT OPTION"} if line.upper().endswith("WITH GRANT OPTION") and rights != {"PROXY"} else set())
+    could = ["write tables"] if able - _HARMLESS else []
+    could += [words for right, words in _COULD if right in able]
+    return f"could {', '.join(could)}; role-sql prints an account that could not" if could else "can only read"
 
 
 def relations(session: Session) -> list[Relation]:
@@ -234,9 +230,9 @@ def _tables(session: Session, schema: str) -> list[_Table]:
 def _resolved(session: Session, database: str, relation: str) -> _Table:
     parts = [part.strip("`").replace("``", "`") for part in _PARTS.findall(relation.strip())]
     schema, wanted = (literal(parts[0]), parts[1]) if len(parts) == 2 else ("DATABASE()", relation.strip().strip("`"))
-    if len(parts) == 2 and parts[0].lower() == DENIED_SCHEMA:
-        raise NotPermitted(f"The schema {DENIED_SCHEMA} may not be read: it holds the accounts.")
     tables = _tables(session, schema)
+    if any(table.schema.lower() == DENIED_SCHEMA for table in tables):
+        raise NotPermitted(f"The schema {DENIED_SCHEMA} may not be read: it holds the accounts.")
     exact = [table for table in tables if table.name == wanted]
     if found := exact or [table for table in tables if table.name.lower() == wanted.lower()]:
         return found[0]
@@ -246,7 +242,9 @@ def _resolved(session: Session, database: str, relation: str) -> _Table:
 
 def _sample(session: Session, table: _Table, columns: Sequence[str], sampling: Sampling) -> list[list[Cell]]:
     sql = f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table.schema)}.{quoted(table.name)} LIMIT {sampling.rows:d}"  # noqa: S608 - quoted
-    return page(session.stream(sql), Bounds(sampling.rows, 0, _SAMPLE_BYTES, sampling.cell), session.zone).rows
+    return page(
+        session.stream(read(sql, table.schema).sql), Bounds(sampling.rows, 0, _SAMPLE_BYTES, sampling.cell), session.zone
+    ).rows
 
 
 def _column(row: Text, primary: dict[str, int]) -> ColumnDescription:

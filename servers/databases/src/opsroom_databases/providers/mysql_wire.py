@@ -163,6 +163,17 @@ class Stream:
             passed += 1
         return passed
 
+    def all(self) -> list[tuple[Raw, ...]]:
+        """The rows that are left. Raises RowTooLarge where they are more than a statement of ours may give."""
+        rows: list[tuple[Raw, ...]] = []
+        size = 0
+        for row in self:
+            size += sum(len(value) for value in row if value)
+            if len(rows) == _MAX_OWN_ROWS or size > _MAX_OWN_BYTES:
+                raise RowTooLarge
+            rows.append(row)
+        return rows
+
     def _next(self) -> _Packet | None:
         if not self._result.unbuffered_active:
             return None
@@ -239,14 +250,7 @@ class Wire:
 
     def fetch(self, sql: str) -> list[tuple[Raw, ...]]:
         """All rows of a statement of ours. Raises RowTooLarge where they are more than anybody's schema has."""
-        rows: list[tuple[Raw, ...]] = []
-        size = 0
-        for row in self.stream(sql):
-            size += sum(len(value) for value in row if value)
-            if len(rows) == _MAX_OWN_ROWS or size > _MAX_OWN_BYTES:
-                raise RowTooLarge
-            rows.append(row)
-        return rows
+        return self.stream(sql).all()
 
     def stream(self, sql: str) -> Stream:
         return Stream(self._driver, self._driver.begin_result(sql))

@@ -1,3 +1,4 @@
+SET NAMES utf8mb4;
 CREATE TABLE owners (
   id INT PRIMARY KEY, name VARCHAR(60) NOT NULL COMMENT 'As on the invoice', email VARCHAR(80) UNIQUE, city VARCHAR(40),
   notes TEXT, FULLTEXT KEY owners_notes (notes)) COMMENT='People who bring cars';
@@ -17,7 +18,7 @@ CREATE TABLE parts_by_year (id INT, year INT, name VARCHAR(20)) PARTITION BY RAN
 CREATE TABLE kinds (
   id INT PRIMARY KEY, d DECIMAL(30,10), u BIGINT UNSIGNED, s BIGINT, f FLOAT, dd DOUBLE, t TIMESTAMP(6) NULL, dt DATETIME(6),
   da DATE, ti TIME(3), y YEAR, b BLOB, bi BINARY(4), bt BIT(10), j JSON, e ENUM('a','b'), st SET('x','y','z'), tx TEXT,
-  vc VARCHAR(20), bo BOOLEAN, g POINT);
+  vc VARCHAR(20) CHARACTER SET utf8mb4, bo BOOLEAN, g POINT);
 CREATE SEQUENCE invoice_numbers START WITH 500;
 CREATE VIEW spending AS SELECT o.id, o.name, COALESCE(SUM(r.cost), 0) AS total
   FROM owners o LEFT JOIN cars c ON c.owner_id = o.id LEFT JOIN repairs r ON r.car_id = c.id GROUP BY o.id, o.name;

@@ -99,7 +99,7 @@ class PostgresServer:
     async def admin(self, statement: str) -> list[tuple[object, ...]]:
         """Rows of *statement*, as an account that may do everything."""
         connection = cast(
-            Connection,
+            "Connection",
             await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType] - no stubs
                 host=str(self.folder), port=self.port, user=BOSS, database=DATABASE, connection_class=NamingConnection
             ),

@@ -189,6 +189,26 @@ async def test_value_survives_exactly(connect: Connect, column: str, values: lis
     assert structured(result)["rows"] == [[value] for value in values]
 
 
+async def test_columns_are_named_with_their_types(connect: Connect) -> None:
+    """A column has the engine's name for its type, for types of users and of no one driver as well."""
+    sql = "SELECT n, raw, state, home, list, whole, ARRAY[state] AS states, NULL::cstring AS c, 1 AS a, 2 AS a FROM odd_values"
+    async with connect() as client:
+        columns = listed(await client.call_tool("run_query", {"sql": sql}), "columns")
+
+    assert [(column["name"], column["type"]) for column in columns] == [
+        ("n", "numeric"),
+        ("raw", "bytea"),
+        ("state", "room_state"),
+        ("home", "address"),
+        ("list", "int4[]"),
+        ("whole", "int4range"),
+        ("states", "room_state[]"),
+        ("c", "cstring"),
+        ("a", "int4"),
+        ("a", "int4"),
+    ]
+
+
 async def test_pages_follow_each_other(connect: Connect) -> None:
     """A cursor leads through all rows, each once, and every page is within its limits."""
     seen: list[object] = []

@@ -23,6 +23,7 @@ from . import Relation, Rows, Sampling
 from .postgres_account import reader_sql, rights
 from .postgres_advice import checked, hypopg_schema, tables, unchecked, wanted
 from .postgres_catalog import describe, relations, resolve
+from .postgres_driver import type_names
 from .postgres_errors import translated
 from .postgres_judgement import check_names
 from .postgres_plan import Plan, read_plan
@@ -169,6 +170,7 @@ async def _only_a_query(reading: Reading, session: Session) -> None:
 async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     # this reads the statement, and runs nothing of it
     columns = (await session.prepare(reading.query_sql)).get_attributes()
+    types = await type_names(session.connection, columns)
     limit = cell_limit(bounds, len(columns))
     wrapped = cut(reading.query_sql, columns, bounds)
     kept: list[Row] = []
@@ -180,7 +182,7 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
             break
         kept.append(row)
     return Rows(
-        columns=[Column(name=text(column.name, limit), type=text(column.type.name, limit)) for column in columns],
+        columns=[Column(name=text(column.name, limit), type=text(of, limit)) for column, of in zip(columns, types, strict=True)],
         rows=[[value(raw, column, limit) for raw, column in zip(row, columns, strict=True)] for row in kept],
         more=more,
         state="",

@@ -5,7 +5,10 @@ from typing import Protocol, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none
 
-_TYPE_NAMES = "SELECT oid::int8, pg_catalog.format_type(oid, NULL) FROM pg_catalog.pg_type WHERE oid = ANY ($1::oid[])"
+_TYPE_NAMES = """
+    SELECT t.oid::int8, coalesce(e.typname || '[]', t.typname)::text
+    FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+    WHERE t.oid = ANY ($1::oid[])"""
 
 
 class Row(Protocol):
@@ -69,18 +72,26 @@ class _Wire(Protocol):
 
 
 class NamingConnection(asyncpg.Connection):
-    """Takes every type that the driver does not know as text.
+    """Takes every type that the driver does not know as text, and calls it by its number.
 
     The driver would read such types from the catalog with all of their parts, and refuses the columns of some, such as those of
     pg_stats. Here only their names matter: values are fetched as text. It has no public way to say so.
     """
 
+    name = ""
+    """Stands for a statement that asked for types: one without a name, after which the caller's has to be sent again."""
+
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> tuple[list[object], "NamingConnection"]:  # noqa: ARG002, ASYNC109 - asyncpg's signature
-        ours = cast("Connection", self)
         codecs = cast("_Wire", self._protocol).get_settings()  # pyright: ignore[reportUnknownMemberType] - no stubs
-        for oid, name in await ours.fetch(_TYPE_NAMES, [*typeoids]):
-            codecs.add_python_codec(cast("int", oid), str(name), "pg_catalog", [], "scalar", str, str, "text")
+        for oid in typeoids:
+            codecs.add_python_codec(oid, str(oid), "pg_catalog", [], "scalar", str, str, "text")
         return [], self
 
-    name = ""
-    """Stands for the statement that asked: one without a name, after which the caller's has to be sent again."""
+
+async def type_names(connection: Connection, columns: Sequence[Attribute]) -> list[str]:
+    """What the types of *columns* are called, where the driver knows only their numbers too."""
+    unknown = sorted({column.type.oid for column in columns if column.type.name.isdecimal()})
+    found: dict[object, str] = {}
+    if unknown:
+        found = {oid: str(name) for oid, name in await connection.fetch(_TYPE_NAMES, unknown)}
+    return [found.get(column.type.oid, column.type.name) for column in columns]

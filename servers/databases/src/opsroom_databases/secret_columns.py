@@ -5,10 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from opsroom_shared.errors import NotPermitted, ToolFailure
+from sqlglot import exp
 
 from .secret_lineage import Follower, parsed
 from .secret_names import Policy
 from .secret_scope import Dialect, Output, Outputs, Relation, Unfollowed
+
+MASK = "***"
+"""What stands for a value that is masked."""
 
 _MOST_VIEWS = 2_000
 _WORD = re.compile(r"\w+")
@@ -74,12 +78,14 @@ NOTHING_MASKED = Masked()
 class SecretColumns:
     """The secret columns of one database, worked out once for its schema."""
 
-    def __init__(self, policy: Policy, shapes: Iterable[Shape], dialect: Dialect) -> None:
+    def __init__(self, policy: Policy, shapes: Iterable[Shape], dialect: Dialect, *, whole: bool = True) -> None:
+        """*whole* says that *shapes* are all of the schema: without any secret in it, nothing can copy one."""
         self._policy, self._dialect = policy, dialect
         self._shapes = {shape.name.casefold(): shape for shape in shapes}
         self._relations: dict[str, Relation] = {}
         self._in_work: set[str] = set()
         self._mentions: dict[str, frozenset[str]] = {}
+        self._whole = whole
         if policy.on:
             self._work_out()
         self._secret = {name: relation for name, relation in self._relations.items() if relation.secret}
@@ -100,12 +106,15 @@ class SecretColumns:
             if column.origins and column.name in shape.columns
         )
 
-    def judge(self, sql: str) -> Masked:
-        """What to mask in the result of the query *sql*. Raises NotPermitted where a secret is used in another way."""
+    def judge(self, sql: str, tree: exp.Expr | None = None) -> Masked:
+        """What to mask in the result of the query *sql*, whose *tree* is that of an earlier reading.
+
+        Raises NotPermitted where a secret is used in another way than to be shown.
+        """
         if not self.mentioned(sql):
             return NOTHING_MASKED
         try:
-            tree = parsed(sql, self._dialect)
+            tree = tree or parsed(sql, self._dialect)
         except Unfollowed as reason:
             raise NotPermitted(self._not_followed(str(reason))) from None
         follower = Follower(self._relations, self._dialect, sql)
@@ -135,7 +144,7 @@ class SecretColumns:
         tables = [shape for shape in self._shapes.values() if shape.definition is None and shape.stores is None]
         for shape in tables:
             self._relations[shape.name.casefold()] = self._table(shape)
-        if any(relation.secret for relation in self._relations.values()):
+        if not self._whole or any(relation.secret for relation in self._relations.values()):
             for shape in self._shapes.values():
                 if shape.stores is not None:
                     self._relations[shape.name.casefold()] = self._storage(shape)

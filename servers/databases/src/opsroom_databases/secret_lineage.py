@@ -513,7 +513,10 @@ def _standing_alone(clause: exp.Expr) -> Iterator[exp.Literal]:
 
 def _named(sql: str, dialect: Dialect) -> Counter[str]:
     """How often each name stands in *sql*, but for those that are called or given columns."""
-    tokens = Parser.get_or_raise(dialect.name).tokenize(sql)
+    try:
+        tokens = Parser.get_or_raise(dialect.name).tokenize(sql)
+    except SqlglotError:
+        raise Unfollowed("it is written in a way that the parser does not know") from None
     following = [*tokens[1:], None]
     return Counter(
         token.text.casefold()

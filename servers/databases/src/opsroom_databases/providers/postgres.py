@@ -15,6 +15,7 @@ from ..health.checks import examine
 from ..health.postgres import PostgresHealth
 from ..health.thresholds import THRESHOLDS, Thresholds
 from ..models import Column, DatabaseHealth, DatabaseStatus, Explanation, IndexAdvice, TableDescription, TopQueries
+from ..secret_columns import MASK
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
 from ..workload import Order
@@ -28,6 +29,7 @@ from .postgres_errors import translated
 from .postgres_judgement import check_names
 from .postgres_plan import Plan, read_plan
 from .postgres_rows import Bounds, cell_limit, cut, size, value
+from .postgres_secrets import judged, secret_columns
 from .postgres_session import Session, Sessions, plain
 
 if TYPE_CHECKING:
@@ -82,6 +84,11 @@ class PostgresDatabase:
         async with self._looking() as session:
             named = await resolve(session, relation)
             description = await describe(session, named)
+            secret = (await secret_columns([named.name], session, self._settings.masking(self.name))).of(
+                f"{named.schema}.{named.name}"
+            )
+        for column in description.columns:
+            column.masked = column.name in secret
         if not sampling.rows:
             return description
         # the table may be a view, so this is judged like a query of the caller
@@ -158,6 +165,7 @@ class PostgresDatabase:
         with translated(self.name, seconds, reading):
             async with self._sessions.reading(seconds) as session:
                 await check_names(reading, session)
+                session.masked = await judged(reading, session, self._settings.masking(self.name))
                 await session.look_around()
                 yield session
 
@@ -172,7 +180,9 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     columns = (await session.prepare(reading.query_sql)).get_attributes()
     types = await type_names(session.connection, columns)
     limit = cell_limit(bounds, len(columns))
-    wrapped = cut(reading.query_sql, columns, bounds)
+    masked = session.masked
+    masked.check(column.name for column in columns)
+    wrapped = cut(reading.query_sql, columns, bounds, masked.positions)
     kept: list[Row] = []
     taken, more = 0, False
     async for row in (await session.prepare(TAG + wrapped.sql)).cursor(prefetch=wrapped.prefetch):
@@ -183,9 +193,16 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
         kept.append(row)
     return Rows(
         columns=[Column(name=text(column.name, limit), type=text(of, limit)) for column, of in zip(columns, types, strict=True)],
-        rows=[[value(raw, column, limit) for raw, column in zip(row, columns, strict=True)] for row in kept],
+        rows=[
+            [
+                value(raw, column, limit) if at not in masked.positions else None if raw is None else MASK
+                for at, (raw, column) in enumerate(zip(row, columns, strict=True))
+            ]
+            for row in kept
+        ],
         more=more,
         state="",
+        masked=tuple(text(words, limit) for words in masked.words(column.name for column in columns)),
     )
 
 

@@ -1,10 +1,11 @@
 """Has the engine write and cut every value of a query, so that no row arrives larger than it may be shown. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from .. import cells
 from ..cells import Cell
+from ..secret_columns import MASK
 from .postgres_driver import Attribute
 
 _BLOB = 17
@@ -33,16 +34,22 @@ class Cut:
     """How many rows to fetch at a time, so that they fit in memory even where every value is as long as it may be."""
 
 
-def cut(query: str, columns: Sequence[Attribute], bounds: Bounds) -> Cut:
+def cut(query: str, columns: Sequence[Attribute], bounds: Bounds, masked: Container[int] = ()) -> Cut:
     """*query* as a part of another that gives at most the rows in *bounds*, each value short.
 
     Inside parentheses only a query can stand. OFFSET 0 keeps the engine from working a value out twice. Values are written as
     the engine writes them, which a cast to text does not always do. Long ones come as their length, a colon and their start.
+    Of the columns *masked* nothing comes but a mask.
     """
     cell = cell_limit(bounds, len(columns))
     names = ", ".join(f"c{number}" for number in range(len(columns)))
-    written = ", ".join(_written(f"c{number}", column.type.oid) for number, column in enumerate(columns))
-    shown = ", ".join(_shown(f"c{number}", column.type.oid, cell) for number, column in enumerate(columns))
+    written = ", ".join(
+        _mask(f"c{number}") if number in masked else _written(f"c{number}", column.type.oid)
+        for number, column in enumerate(columns)
+    )
+    shown = ", ".join(
+        f"c{number}" if number in masked else _shown(f"c{number}", column.type.oid, cell) for number, column in enumerate(columns)
+    )
     limit = f"LIMIT {bounds.rows + 1} OFFSET {bounds.skip}"
     if not columns:
         sql = f"SELECT FROM (\n{query}\n) AS q {limit}"
@@ -75,6 +82,10 @@ def value(raw: object, column: Attribute, limit: int) -> Cell:
 def size(row: Iterable[object]) -> int:
     """About how much of the answer a row takes."""
     return sum(len(each) + 3 if isinstance(each, str) else 8 for each in row)
+
+
+def _mask(name: str) -> str:
+    return f"CASE WHEN pg_catalog.num_nulls({name}) = 0 THEN '{MASK}' END"
 
 
 def _written(name: str, oid: int) -> str:

@@ -15,6 +15,7 @@ from opsroom_shared.errors import Unavailable
 
 from ..dialects.postgres import GRAMMAR_WORDS
 from ..engine_rows import TAG
+from ..secret_columns import NOTHING_MASKED, Masked
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
 from .postgres_driver import Connection, NamingConnection, Prepared, Row
@@ -53,6 +54,8 @@ class Session:
     """Where a name without a schema is looked for."""
     tainted: bool = False
     """Code that nobody judged has run here: the session may hold what no reset reaches, so it is not used again."""
+    masked: Masked = NOTHING_MASKED
+    """What to mask of the rows of the statement that runs."""
     used: float = field(default_factory=time.monotonic)
     _kept: dict[str, Prepared] = field(default_factory=dict[str, Prepared])
 

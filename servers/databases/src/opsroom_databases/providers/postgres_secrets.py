@@ -1,0 +1,68 @@
+"""Finds the secret columns behind the names in a statement, in the transaction that it runs in: nothing changes in between."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from ..dialects.postgres_statement import Reading
+from ..secret_columns import NOTHING_MASKED, Masked, SecretColumns, Shape
+from ..secret_names import Policy
+from ..secret_scope import Dialect
+from .postgres_session import Session
+
+DIALECT = Dialect("postgres", rows_are_values=True)
+
+_RELATIONS = """
+    WITH RECURSIVE wanted (oid) AS (
+        SELECT c.oid FROM pg_class c WHERE c.relname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        UNION
+        SELECT d.refobjid FROM wanted w JOIN pg_rewrite r ON r.ev_class = w.oid AND w.oid >= 16384
+          JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass)
+    SELECT n.nspname::text, c.relname::text,
+      CASE WHEN c.relkind IN ('v', 'm') AND c.oid >= 16384 THEN pg_get_viewdef(c.oid) END,
+      (SELECT json_agg(json_build_array(a.attname, a.attgenerated <> '', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)::text
+        FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+    FROM wanted w JOIN pg_class c ON c.oid = w.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+      JOIN pg_namespace n ON n.oid = c.relnamespace"""
+# What the planner has seen of the values of columns.
+_STATISTICS = {
+    "pg_stats": ("most_common_vals", "histogram_bounds", "most_common_elems"),
+    "pg_stats_ext": ("most_common_vals",),
+    "pg_stats_ext_exprs": ("most_common_vals", "histogram_bounds", "most_common_elems"),
+    "pg_statistic": ("stavalues1", "stavalues2", "stavalues3", "stavalues4", "stavalues5"),
+    "pg_statistic_ext_data": ("stxdmcv", "stxdexpr"),
+}
+
+
+async def judged(reading: Reading, session: Session, policy: Policy) -> Masked:
+    """What to mask of the rows of a query. Only before look_around. Raises NotPermitted where a secret is used otherwise."""
+    if not policy.on or reading.sort == "show":
+        return NOTHING_MASKED
+    return (await secret_columns(reading.names, session, policy)).judge(reading.query_sql, reading.tree)
+
+
+async def secret_columns(names: Iterable[str], session: Session, policy: Policy) -> SecretColumns:
+    """The secret columns of every relation that is called one of *names*, in whatever schema."""
+    found: dict[str, Shape] = {}
+    rows = await session.fetch(_RELATIONS, sorted(set(names)))
+    order = {schema: place for place, schema in enumerate(session.schemas)}
+    for schema, name, definition, columns in sorted(rows, key=lambda row: order.get(str(row[0]), len(order)), reverse=True):
+        shape = _shape(f"{schema}.{name}", definition, json.loads(str(columns or "[]")))
+        found[shape.name] = shape
+        # the one that is looked for first comes last; one in no known schema counts as well, to be safe
+        found[str(name)] = Shape(
+            str(name), shape.columns, generated=shape.generated, definition=shape.definition, copies=shape.copies
+        )
+    return SecretColumns(policy, found.values(), DIALECT, whole=False)
+
+
+def _shape(name: str, definition: object, columns: Sequence[object]) -> Shape:
+    rows = cast("Sequence[tuple[str, bool, str | None]]", columns)
+    return Shape(
+        name,
+        tuple(column for column, _, _ in rows),
+        generated={column: expression for column, generated, expression in rows if generated},
+        definition=None if definition is None else str(definition).rstrip().removesuffix(";"),
+        copies=_STATISTICS.get(name.rpartition(".")[2], ()) if name.startswith("pg_catalog.") else (),
+    )

@@ -60,7 +60,9 @@ def sources(settings: DatabasesSettings) -> dict[str, Source]:
             raise ConfigError(f"databases.{DEMO_NAME}: --demo brings a database of this name; give yours another")
         found[DEMO_NAME] = DemoSource(settings.state_folder)
     if not found:
-        raise ConfigError("no database is configured; pass --database NAME=sqlite:////path/to/file.db, or --demo to try it")
+        raise ConfigError(
+            "no database is configured; pass --database NAME=URL, such as postgresql://… or a file's path, or --demo to try it"
+        )
     return found
 
 
@@ -86,7 +88,8 @@ PROGRAM = Program(
     examples=(
         "examples:\n"
         "  opsroom-databases --demo\n"
-        "  opsroom-databases --database shop=sqlite:////var/lib/shop/shop.db --database crm.db\n"
+        "  opsroom-databases --database shop=postgresql://reader@db/shop --database crm.db\n"
+        "  opsroom-databases role-sql shop --config databases.toml\n"
         "  opsroom-databases --demo --http 127.0.0.1:8000"
     ),
     settings=DatabasesSettings,

@@ -21,7 +21,9 @@ class DatabaseSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    url: SecretStr = Field(description="Where it is: sqlite:////absolute/path, sqlite:///relative/path, or a path.")
+    url: SecretStr = Field(
+        description="Where it is: postgresql://user:password@host/database, mysql://…, sqlite:////path, or a file's path."
+    )
 
     mask: bool = Field(default=True, description="Mask the values of columns that look like secrets.")
     mask_also: tuple[str, ...] = Field(

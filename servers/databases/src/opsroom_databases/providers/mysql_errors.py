@@ -18,13 +18,14 @@ _MAX_MESSAGE = 1_000
 
 _TIMEOUT = (1317, 1907, 1968, 1969, 3024)
 _AGAIN = (1040, 1053, 1077, 1080, 1129, 1130, 1152, 1159, 1161, 1203, 1226, 1836, 1927)
+_NO_SUCH_LOGIN = 2059
 _DRIVERS_OWN = range(2000, 3000)
 _MEMORY = "max-session-mem-used"
 _SYNTAX = 1064
 
 _WORDS: Sequence[tuple[Sequence[int], type[ToolFailure], str]] = (
     ((1205, 1213), Unavailable, "The query waits for a lock that somebody else holds, and was stopped. Try again in a moment."),
-    ((1045, 1251, 1698, 2059), Unavailable, "{name} refused the login: check the user and the password in its URL."),
+    ((1045, 1251, 1698, _NO_SUCH_LOGIN), Unavailable, "{name} refused the login: check the user and the password in its URL."),
     ((1044, 1049), Unavailable, "{name} has no database of the name in its URL, or its user may not read it."),
     (
         (3, 21, 28, 1034, 1037, 1038, 1041, 1104, 1114, 1153, 1301),
@@ -77,7 +78,7 @@ def _from_driver(error: DriverError, name: str, seconds: float, reading: Reading
         return too_slow(seconds)
     if _MEMORY in message:
         return TooLarge("The query needs more memory than memory_mib gives it. Read or sort less at once.")
-    if code in _DRIVERS_OWN or code == 0 or code in _AGAIN:
+    if (code in _DRIVERS_OWN and code != _NO_SUCH_LOGIN) or code == 0 or code in _AGAIN:
         return Unavailable(_unreachable(name, error))
     for codes, kind, words in _WORDS:
         if code in codes:

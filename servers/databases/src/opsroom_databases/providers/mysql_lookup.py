@@ -14,11 +14,13 @@ from .mysql_rows import plain
 from .mysql_session import Session
 from .mysql_wire import literal
 
+_READ_OTHERWISE = frozenset({"ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ORACLE"})
 _MAX_ROUNDS = 6
 _MAX_CALLS = 200
 
 _LOOKUP = """
-    SELECT routine_schema, routine_name, sql_data_access, routine_definition FROM information_schema.routines
+    SELECT routine_schema, routine_name, sql_data_access, routine_definition, routine_body, sql_mode
+    FROM information_schema.routines
     WHERE routine_type = 'FUNCTION' AND routine_schema = {schema} AND routine_name IN ({names})"""
 
 
@@ -32,6 +34,9 @@ class Function:
     """What its author says that it does; the engine does not hold it to that."""
     body: str | None
     """None where this account may not see it."""
+    language: str
+    mode: str
+    """The SQL mode in which its body is read."""
 
 
 def check_calls(reading: Reading, session: Session, database: str) -> None:
@@ -80,6 +85,8 @@ def _judged(function: Function, call: Call, sql: str) -> list[Call]:
                 f"{marked(sql, call.position)}"
             )
         return []
+    if function.language != "SQL" or _READ_OTHERWISE.intersection(function.mode.upper().split(",")):
+        raise NotPermitted(f"The text of the function {shown} cannot be judged.\n{marked(sql, call.position)}")
     try:
         tokens = scan(function.body).tokens
     except ToolFailure:
@@ -118,7 +125,7 @@ def _lookup(wanted: Sequence[tuple[str, str]], session: Session) -> Mapping[tupl
     found: dict[tuple[str, str], Function] = {}
     for schema, names in by_schema.items():
         rows = session.fetch(_LOOKUP.format(schema=literal(schema), names=", ".join(map(literal, names))))
-        for owner, name, access, body in plain(rows):
-            function = Function(str(owner), str(name), str(access), body)
+        for owner, name, access, body, language, mode in plain(rows):
+            function = Function(str(owner), str(name), str(access), body, str(language), str(mode))
             found[function.schema.lower(), function.name.lower()] = function
     return found

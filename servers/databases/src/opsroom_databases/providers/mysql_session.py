@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from opsroom_shared.errors import TimedOut, Unavailable
 
@@ -77,7 +77,7 @@ class Sessions:
         self._free = asyncio.Semaphore(settings.concurrency)
         self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-{name}")
         self._killers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-kill-{name}")
-        self._running: dict[asyncio.Future[object], _Call] = {}
+        self._running: dict[asyncio.Future[Any], _Call] = {}  # what each gives is for its caller alone
         self._ending: set[asyncio.Task[None]] = set()
 
     async def run(self, work: Callable[[Session], T], seconds: float) -> T:
@@ -99,6 +99,7 @@ class Sessions:
         except BaseException:
             self._free.release()
             raise
+        self._running[future] = call
         try:
             async with asyncio.timeout(seconds + _GRACE_SECONDS):
                 return await asyncio.shield(future)
@@ -112,6 +113,7 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Kills what still runs, and ends the threads."""
+        await asyncio.gather(*(self._stop(call, future) for future, call in [*self._running.items()]))
         await asyncio.gather(*self._ending)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._killers.shutdown(wait=False, cancel_futures=True)
@@ -119,20 +121,22 @@ class Sessions:
     async def _after(self, call: _Call, future: "asyncio.Future[T]") -> None:
         """The place for another query is free when the engine has let go of this one, even if the caller is gone."""
         try:
-            if future.done():
-                return
-            wire = call.stop()
-            if wire is not None:
-                loop = asyncio.get_running_loop()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(loop.run_in_executor(self._killers, self._kill, wire), CONNECT_SECONDS + 1)
-                await asyncio.wait({future}, timeout=_KILL_SECONDS)
-                wire.shut()
-            await asyncio.wait({future}, timeout=CONNECT_SECONDS + _KILL_SECONDS)
-            if future.done():
-                future.exception()  # its end was asked for, so nobody is told of it
+            if not future.done():
+                await self._stop(call, future)
+                if future.done() and not future.cancelled():
+                    future.exception()  # its end was asked for, so nobody is told of it
         finally:
+            del self._running[future]
             self._free.release()
+
+    async def _stop(self, call: _Call, future: "asyncio.Future[T]") -> None:
+        """Ends the call in the engine, then its thread, whatever that waits for."""
+        wire = call.stop()
+        if wire is not None:
+            killing = asyncio.get_running_loop().run_in_executor(self._killers, self._kill, wire)
+            await asyncio.wait({killing}, timeout=CONNECT_SECONDS + _KILL_SECONDS)
+            wire.shut()
+        await asyncio.wait({future}, timeout=CONNECT_SECONDS + _KILL_SECONDS)
 
     def _kill(self, wire: Wire) -> None:
         """Ends the connection *wire* in the engine, with the query that it runs, and waits until that is seen."""

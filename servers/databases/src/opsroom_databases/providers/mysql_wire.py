@@ -24,6 +24,7 @@ MAX_ROW = 16 << 20
 _MAX_OWN_ROWS = 50_000
 _MAX_OWN_BYTES = 32 << 20
 _PREPARE = 0x16
+_NO_SUCH_LOGIN = 2059
 _BINARY_CHARSET = 63
 _TEXTS_BY_CHARSET = frozenset({15, 16, 249, 250, 251, 252, 253, 254, 255})
 """Types that are text or bytes, which their character set tells; all others are written in ASCII, JSON in UTF-8."""
@@ -105,7 +106,10 @@ class _Driver(_Connection):
     def open_on(self, reached: socket.socket) -> None:
         """Logs in. A Unix socket shows nobody what passes, so a password may."""
         self._secure = reached.family == socket.AF_UNIX
-        self.connect(reached)
+        try:
+            self.connect(reached)
+        except RuntimeError as error:  # a way to log in that needs a package which is not here
+            raise pymysql.OperationalError(_NO_SUCH_LOGIN, str(error)) from error
 
     def packet(self) -> _Packet:
         return self._read_packet()

@@ -68,7 +68,7 @@ class PostgresServer:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
 
-    def install(self, schema: str) -> None:
+    def install(self, schema: str, settings: str = "") -> None:
         """Makes the data folder, the database, and two accounts: one that may do everything, one that may read."""
         password = self.folder / "password"
         password.write_text(PASSWORD, encoding="utf-8")
@@ -77,7 +77,7 @@ class PostgresServer:
                 shutil.chown(each, self._user)
         self._run("initdb", "-D", str(self._data), "-U", BOSS, f"--pwfile={password}", "--auth-local=trust", *self._options())
         with (self._data / "postgresql.conf").open("a", encoding="utf-8") as file:
-            file.write(f"{_CONFIGURATION}port = {self.port}\nunix_socket_directories = '{self.folder}'\n")
+            file.write(f"{_CONFIGURATION}{settings}port = {self.port}\nunix_socket_directories = '{self.folder}'\n")
         self.start()
         self._psql("postgres", f"CREATE DATABASE {DATABASE}; CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}'")
         self._psql(DATABASE, schema)
@@ -92,9 +92,9 @@ class PostgresServer:
     def url(self, account: str = BOSS, database: str = DATABASE) -> str:
         return f"postgresql://{account}:{ENCODED_PASSWORD}@127.0.0.1:{self.port}/{database}"
 
-    def run_sql(self, text: str) -> None:
+    def run_sql(self, text: str, database: str = DATABASE) -> None:
         """Several statements, as an account that may do everything."""
-        self._psql(DATABASE, text)
+        self._psql(database, text)
 
     async def admin(self, statement: str) -> list[tuple[object, ...]]:
         """Rows of *statement*, as an account that may do everything."""

@@ -354,12 +354,9 @@ def _counter(seen: Row) -> Counter:
     up = seen.integer("step") > 0
     first, limit = (seen.integer("least"), seen.integer("most")) if up else (seen.integer("most"), seen.integer("least"))
     column = f"{seen.text('table')}.{seen.text('column')}" if seen.raw("column") else ""
-    holds = _INTEGER_LIMITS.get(seen.raw("type"), limit)
-    if not up:
-        holds = -holds
-    narrow = abs(holds) <= abs(limit)
-    limit = holds if narrow else limit
+    if widest := _INTEGER_LIMITS.get(seen.raw("type")):
+        limit = min(limit, widest) if up else max(limit, -widest - 1)
     then = f"ALTER SEQUENCE {seen.text('name')} MAXVALUE …, and check who reads the numbers"
-    if column and abs(limit) < 2**63 - 1:
+    if column and abs(limit) < _INTEGER_LIMITS["bigint"]:
         then = f"Make {column} a bigint, which rewrites the table, and the sequence too, before inserts fail"
     return Counter(seen.text("name"), seen.integer("last"), first, limit, then)

@@ -12,6 +12,7 @@ from ..health.checks import examine
 from ..health.mysql import MysqlHealth
 from ..health.thresholds import THRESHOLDS, Thresholds
 from ..models import DatabaseHealth, DatabaseStatus, Explanation, TableDescription, TopQueries
+from ..secret_columns import Masked
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
 from ..workload import Order
@@ -23,6 +24,7 @@ from .mysql_lookup import check_calls
 from .mysql_plan import explain
 from .mysql_role import reader_sql
 from .mysql_rows import Bounds, page
+from .mysql_secrets import judged
 from .mysql_session import Session, Sessions
 
 T = TypeVar("T")
@@ -52,14 +54,18 @@ class MysqlDatabase:
         return await self._about_schema(relations)
 
     async def describe(self, relation: str, sampling: Sampling) -> TableDescription:
-        return await self._about_schema(lambda session: describe(session, self.name, relation, sampling))
+        return await self._about_schema(
+            lambda session: describe(session, self.name, relation, sampling, self._settings.masking(self.name))
+        )
 
     async def query(self, sql: str, *, limit: int, skip: int) -> Rows:
         bounds = Bounds(limit, skip, self._settings.max_bytes, self._settings.max_cell)
-        return await self._judged(sql, lambda reading, session: page(session.stream(reading.sql), bounds, session.zone))
+        return await self._judged(
+            sql, lambda reading, session, masked: page(session.stream(reading.sql), bounds, session.zone, masked)
+        )
 
     async def explain(self, sql: str, *, analyze: bool) -> Explanation:
-        def work(reading: Reading, session: Session) -> Explanation:
+        def work(reading: Reading, session: Session, _: Masked) -> Explanation:
             if reading.sort == "show":
                 raise InvalidInput("Only a query has a plan.")
             return explain(reading, session, analyze=analyze)
@@ -75,8 +81,8 @@ class MysqlDatabase:
     async def role_sql(self) -> str:
         return reader_sql(self._database, self._settings.query_seconds, self._settings.concurrency)
 
-    async def _judged(self, sql: str, work: Callable[[Reading, Session], T]) -> T:
-        """What *work* makes of the statement *sql*, once nothing spoke against it."""
+    async def _judged(self, sql: str, work: Callable[[Reading, Session, Masked], T]) -> T:
+        """What *work* makes of the statement *sql*, and of what is masked in its rows, once nothing spoke against it."""
         reading = read(sql, self._database)
 
         def judge(session: Session) -> T:
@@ -84,7 +90,8 @@ class MysqlDatabase:
             if reading.inner_sql:
                 # in parentheses behind EXISTS only a query can stand, says the engine's own grammar
                 session.wire.parse(f"SELECT 1 FROM DUAL WHERE EXISTS (\n{reading.inner_sql}\n)")  # noqa: S608 - it was judged
-            return work(reading, session)
+            masked = judged(reading, session, self._settings.masking(self.name))
+            return work(reading, session, masked)
 
         seconds = self._settings.query_seconds
         try:

@@ -1,7 +1,7 @@
 """What a database of MariaDB or MySQL is made of: tables, views, routines, columns, keys, indexes and sizes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -23,8 +23,10 @@ from ..models import (
     TableDescription,
 )
 from ..names import did_you_mean
+from ..secret_names import Policy
 from . import Relation, Sampling
 from .mysql_rows import Bounds, page, plain
+from .mysql_secrets import judged, secret_columns
 from .mysql_session import Session
 from .mysql_wire import literal, quoted
 
@@ -164,12 +166,13 @@ def _routines(session: Session) -> list[Relation]:
     return found
 
 
-def describe(session: Session, database: str, relation: str, sampling: Sampling) -> TableDescription:
+def describe(session: Session, database: str, relation: str, sampling: Sampling, policy: Policy) -> TableDescription:
     """The table or view *relation*, with or without its schema."""
     table = _resolved(session, database, relation)
     columns = plain(session.fetch(_COLUMNS_OF.format(**table.place)))
     indexes = plain(session.fetch(_INDEXES_OF.format(**table.place)))
     definition = plain(session.fetch(_VIEW.format(**table.place))) if table.kind == "view" else []
+    secret = secret_columns(table.name, session, policy).of(f"{table.schema}.{table.name}")
     primary = {str(row[2]): int(str(row[6])) for row in indexes if row[0] == "PRIMARY"}
     about = [table.engine if table.kind != "view" else None, table.comment]
     return TableDescription(
@@ -179,12 +182,12 @@ def describe(session: Session, database: str, relation: str, sampling: Sampling)
         rows_are=table.rows_are,
         size_bytes=table.size_bytes,
         comment=". ".join(filter(None, about)) or None,
-        columns=[_column(row, primary) for row in columns],
+        columns=[_column(row, primary, secret) for row in columns],
         indexes=_indexes(indexes),
         foreign_keys=_foreign_keys(plain(session.fetch(_KEYS_FROM.format(**table.place))), table.schema),
         referenced_by=_references(plain(session.fetch(_KEYS_TO.format(**table.place))), table.schema),
         definition=_shown(definition[0][0]) if definition and definition[0][0] else None,
-        sample=_sample(session, table, [str(row[0]) for row in columns], sampling) if sampling.rows else None,
+        sample=_sample(session, table, [str(row[0]) for row in columns], sampling, policy) if sampling.rows else None,
     )
 
 
@@ -240,14 +243,14 @@ def _resolved(session: Session, database: str, relation: str) -> _Table:
     raise NotFound(f"{database} has no table or view of that name.{hint} search_schema with * lists all {len(tables)}.")
 
 
-def _sample(session: Session, table: _Table, columns: Sequence[str], sampling: Sampling) -> list[list[Cell]]:
+def _sample(session: Session, table: _Table, columns: Sequence[str], sampling: Sampling, policy: Policy) -> list[list[Cell]]:
     sql = f"SELECT {', '.join(map(quoted, columns))} FROM {quoted(table.schema)}.{quoted(table.name)} LIMIT {sampling.rows:d}"  # noqa: S608 - quoted
-    return page(
-        session.stream(read(sql, table.schema).sql), Bounds(sampling.rows, 0, _SAMPLE_BYTES, sampling.cell), session.zone
-    ).rows
+    reading = read(sql, table.schema)
+    masked = judged(reading, session, policy)
+    return page(session.stream(reading.sql), Bounds(sampling.rows, 0, _SAMPLE_BYTES, sampling.cell), session.zone, masked).rows
 
 
-def _column(row: Text, primary: dict[str, int]) -> ColumnDescription:
+def _column(row: Text, primary: dict[str, int], secret: Container[str]) -> ColumnDescription:
     name, kind, nullable, default, _, extra, comment = row
     notes = " ".join(part for part in ("auto_increment", "on update") if part in str(extra).lower())
     return ColumnDescription(
@@ -258,6 +261,7 @@ def _column(row: Text, primary: dict[str, int]) -> ColumnDescription:
         primary_key=primary.get(str(name)),
         generated="GENERATED" in str(extra).upper() and "DEFAULT_GENERATED" not in str(extra).upper(),
         comment=_shown(comment) if comment else None,
+        masked=str(name) in secret,
     )
 
 

@@ -9,6 +9,7 @@ from opsroom_shared.errors import TooLarge
 from .. import cells
 from ..cells import Cell
 from ..models import Column
+from ..secret_columns import MASK, NOTHING_MASKED, Masked
 from . import Rows
 from .mysql_wire import MAX_ROW, Field, Raw, RowTooLarge, Stream
 
@@ -41,8 +42,10 @@ class Bounds:
     cell: int
 
 
-def page(stream: Stream, bounds: Bounds, zone: str) -> Rows:
+def page(stream: Stream, bounds: Bounds, zone: str, masked: Masked = NOTHING_MASKED) -> Rows:
     """The rows in *bounds*; what comes behind them is left unread."""
+    names = [each.name for each in stream.fields]
+    masked.check(names)
     limit = min(bounds.cell, max(16, bounds.bytes // max(1, len(stream.fields))))
     columns = [Column(name=cells.text(each.name, limit), type=type_name(each, zone)) for each in stream.fields]
     kept: list[list[Cell]] = []
@@ -52,7 +55,10 @@ def page(stream: Stream, bounds: Bounds, zone: str) -> Rows:
     try:
         stream.skip(bounds.skip)
         for row in stream:
-            shown = [value(raw, each, limit) for raw, each in zip(row, stream.fields, strict=True)]
+            shown = [
+                value(raw, each, limit) if at not in masked.positions or raw is None else MASK
+                for at, (raw, each) in enumerate(zip(row, stream.fields, strict=True))
+            ]
             taken += _size(shown)
             if len(kept) == bounds.rows or (kept and taken > bounds.bytes):
                 more = True
@@ -62,7 +68,7 @@ def page(stream: Stream, bounds: Bounds, zone: str) -> Rows:
         raise TooLarge(
             f"The query makes a row of more than {MAX_ROW >> 20} MiB. Take a part of its long values, such as LEFT(column, 1000)."
         ) from None
-    return Rows(columns, kept, more, "")
+    return Rows(columns, kept, more, "", tuple(cells.text(words, limit) for words in masked.words(names)))
 
 
 def value(raw: Raw, column: Field, limit: int) -> Cell:

@@ -15,15 +15,15 @@ _SPACED = re.compile(r"(?<=[(.]) | (?=[).,])")
 
 _SWITCH = "SELECT @@performance_schema AS counting"
 _CONSUMER = "SELECT enabled FROM performance_schema.setup_consumers WHERE name = 'statements_digest'"
-# A digest keeps no comment, so what this server runs is known by the schemas that only it and administrators read.
+# A digest keeps no comment, so what this server runs is known by the schemas that it reads, or by a name of ours in it.
 _DIGESTS = """
     SELECT LEFT(digest_text, 8000) AS query, count_star AS calls, sum_timer_wait / 1000000000 AS total_ms,
       sum_rows_sent + sum_rows_affected AS returned, sum_rows_examined AS examined, sum_no_index_used AS without_index
     FROM performance_schema.events_statements_summary_by_digest
     WHERE schema_name = DATABASE() AND digest_text NOT LIKE '%information_schema%' AND digest_text NOT LIKE '%performance_schema%'
-      AND digest_text NOT REGEXP
+      AND digest_text NOT LIKE '%`opsroom\\_%' AND digest_text NOT REGEXP
         '^(EXPLAIN|BEGIN|START|COMMIT|END|ROLLBACK|SAVEPOINT|RELEASE|SET|SHOW|USE|KILL|LOCK|UNLOCK|PREPARE|DEALLOCATE|FLUSH)\\\\b'
-      AND digest_text NOT REGEXP '^SELECT (@@|[?]$|`?(VERSION|DATABASE|CONNECTION_ID)`? )'"""
+      AND digest_text NOT REGEXP '^SELECT (@@|[?]$|`?(DATABASE|CONNECTION_ID)`? )'"""
 _TOP = "SELECT d.*, SUM(d.total_ms) OVER () AS all_ms FROM ({digests}) AS d ORDER BY {order} DESC, total_ms DESC LIMIT {limit}"
 _SINCE = """
     SELECT MIN(first_seen) AS since, SUM(digest_text IS NULL) AS overflow

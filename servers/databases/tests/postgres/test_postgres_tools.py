@@ -76,6 +76,24 @@ async def test_dead_database_does_not_stop_the_other(connect: Connect, postgres:
     assert "127.0.0.1" not in text_of(result) + text_of(refused)
 
 
+async def test_mute_database_is_given_up(connect: Connect, postgres: PostgresServer) -> None:
+    """An address that takes connections and says nothing is given up in time, and the other database is served."""
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(say_nothing, "127.0.0.1", 0) as mute:
+        port = mute.sockets[0].getsockname()[1]
+        urls = {"alive": postgres.url(), "mute": f"postgresql://boss:x@127.0.0.1:{port}/hotel"}
+        async with connect(databases=urls, query_seconds=0.5) as client:
+            rows = listed(await client.call_tool("list_databases"), "databases")
+
+    problems = {row["name"]: row["problem"] for row in rows}
+    assert problems["alive"] is None
+    assert "did not answer in time" in str(problems["mute"])
+
+
 async def test_schema_is_listed_biggest_first(connect: Connect) -> None:
     """The glob * lists tables and views of all schemas with estimated rows and sizes, and a partitioned table as one."""
     async with connect() as client:
@@ -229,13 +247,18 @@ async def test_pages_follow_each_other(connect: Connect) -> None:
 async def test_long_value_is_cut_by_the_engine(connect: Connect) -> None:
     """Of a value of 50 million characters only its start arrives, with its true length."""
     async with connect(max_cell=100, query_seconds=20) as client:
-        sql = "SELECT repeat('ä', 50000000), convert_to(repeat('b', 1000000), 'UTF8')"
+        sql = """SELECT repeat('ä', 50000000), repeat('ä', 1000), convert_to(repeat('b', 1000000), 'UTF8'),
+            array_fill(1, ARRAY[5000000]), array_fill(1, ARRAY[1000])"""
         result = await client.call_tool("run_query", {"sql": sql})
 
-    ((cut, blob),) = cast("list[list[str]]", structured(result)["rows"])
-    assert cut == "ä" * 100 + "… (+49999900 characters)"
-    assert blob.startswith("<blob of 1000000 bytes")
-    assert len(text_of(result)) < 400
+    ((huge, cut, blob, array, short),) = cast("list[list[str]]", structured(result)["rows"])
+    assert huge == "ä" * 100 + "… (+99999800 bytes)"
+    assert cut == "ä" * 100 + "… (+900 characters)"
+    assert blob.startswith("<blob of 1000000 bytes, sha256 ")
+    assert array == "<value of 20000024 bytes, too large to show>"
+    assert short.startswith("{1,1,1,")
+    assert short.endswith("… (+1901 characters)")
+    assert len(text_of(result)) < 800
 
 
 @pytest.mark.parametrize(

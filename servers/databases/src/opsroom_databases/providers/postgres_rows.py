@@ -12,6 +12,12 @@ _BLOB = 17
 _AS_THEY_ARE = frozenset({16, 20, 21, 23, 26, 701})
 """boolean, the integers, oid, double precision: the driver reads them exactly."""
 _SINGLE = 700
+_TEXTS = frozenset({25, 1043})
+"""text, varchar: written as they are."""
+_CHARACTERS, _BYTES, _TOO_LARGE = "c", "b", "x"
+# What the engine does with one large value cannot be interrupted, and takes seconds where the value has hundreds of megabytes.
+_MOST_COUNTED = 1_000_000
+_MOST_WRITTEN = 16 << 20
 _FETCHED_CHARACTERS = 1 << 20
 
 
@@ -38,7 +44,7 @@ def cut(query: str, columns: Sequence[Attribute], bounds: Bounds, masked: Contai
     """*query* as a part of another that gives at most the rows in *bounds*, each value short.
 
     Inside parentheses only a query can stand. OFFSET 0 keeps the engine from working a value out twice. Values are written as
-    the engine writes them, which a cast to text does not always do. Long ones come as their length, a colon and their start.
+    the engine writes them, which a cast to text does not always do.
     Of the columns *masked* nothing comes but a mask.
     """
     cell = cell_limit(bounds, len(columns))
@@ -71,12 +77,20 @@ def value(raw: object, column: Attribute, limit: int) -> Cell:
         return None
     if isinstance(raw, bool | int | float):
         return cells.number(raw)
-    length, _, start = str(raw).partition(":")
+    head, _, start = str(raw).partition(":")
     if column.type.oid == _BLOB:
-        return cells.blob(int(length), start)
+        return cells.blob(int(head), start) if start else f"<blob of {head} bytes>"
     if column.type.oid == _SINGLE:
         return cells.number(float(start))
-    return cells.text(start, limit, int(length))
+    return _text(head[0], int(head[1:]), start, limit)
+
+
+def _text(unit: str, length: int, start: str, limit: int) -> str:
+    if unit == _TOO_LARGE:
+        return f"<value of {length} bytes, too large to show>"
+    if unit == _BYTES:
+        return f"{cells.text(start, limit)}… (+{length - len(start.encode())} bytes)"
+    return cells.text(start, limit, length)
 
 
 def size(row: Iterable[object]) -> int:
@@ -89,16 +103,32 @@ def _mask(name: str) -> str:
 
 
 def _written(name: str, oid: int) -> str:
-    if oid in _AS_THEY_ARE or oid == _BLOB:
+    """A value as text behind a letter; one that is very large is not written at all, as nothing could stop the engine at it."""
+    if oid in _AS_THEY_ARE or oid in _TEXTS or oid == _BLOB:
         return name
+    size = f"pg_catalog.pg_column_size({name})"
+    large = f"pg_catalog.concat('{_TOO_LARGE}', {size})"
+    written = f"CASE WHEN {size} <= {_MOST_WRITTEN} THEN pg_catalog.concat('v', {name}) ELSE {large} END"
     # IS NULL is also true of a row of NULLs
-    return f"CASE WHEN pg_catalog.num_nulls({name}) = 0 THEN pg_catalog.format('%s', {name}) END"
+    return f"CASE WHEN pg_catalog.num_nulls({name}) = 0 THEN {written} END"
 
 
 def _shown(name: str, oid: int, cell: int) -> str:
+    """Its length, in characters or for a long one in bytes, a colon, and its start."""
     if oid in _AS_THEY_ARE:
         return name
-    start = f"pg_catalog.left(pg_catalog.encode(pg_catalog.sha256({name}), 'hex'), 16)"
-    if oid != _BLOB:
-        start = f"pg_catalog.left({name}, {cell})"
-    return f"pg_catalog.length({name})::pg_catalog.text OPERATOR(pg_catalog.||) ':' OPERATOR(pg_catalog.||) {start}"
+    size = f"pg_catalog.octet_length({name})"
+    if oid == _BLOB:
+        digest = f"pg_catalog.left(pg_catalog.encode(pg_catalog.sha256({name}), 'hex'), 16)"
+        shown = f"pg_catalog.concat({size}, ':', CASE WHEN {size} <= {_MOST_WRITTEN} THEN {digest} END)"
+        return f"CASE WHEN {name} IS NOT NULL THEN {shown} END"
+    letter = 0 if oid in _TEXTS else 1
+    length = (
+        f"CASE WHEN {size} <= {_MOST_COUNTED} THEN pg_catalog.concat('{_CHARACTERS}', pg_catalog.length({name}) - {letter}) "
+        f"ELSE pg_catalog.concat('{_BYTES}', {size} - {letter}) END"
+    )
+    shown = f"pg_catalog.concat({length}, ':', pg_catalog.substr({name}, {letter + 1}, {cell}))"
+    if letter:
+        large = f"pg_catalog.left({name}, 1) = '{_TOO_LARGE}'"
+        shown = f"CASE WHEN {large} THEN pg_catalog.concat({name}, ':') ELSE {shown} END"
+    return f"CASE WHEN {name} IS NOT NULL THEN {shown} END"

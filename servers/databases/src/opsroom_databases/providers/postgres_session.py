@@ -159,7 +159,10 @@ class Sessions:
                 await _end(session)
                 raise
             return session
-        session = await connect(self._source)
+        try:
+            session = await connect(self._source, min(CONNECT_SECONDS, seconds))
+        except TimeoutError:
+            raise Unavailable(f"{self.name} did not answer in time. Check the host and port in its URL.") from None
         try:
             await session.connection.execute(session.begin(seconds))
         except BaseException:
@@ -190,7 +193,7 @@ class Sessions:
             self._free.release()
 
 
-async def connect(source: NetworkSource) -> Session:
+async def connect(source: NetworkSource, seconds: float = CONNECT_SECONDS) -> Session:
     """A new session. Raises what asyncpg raises, and TimeoutError."""
     connection = cast(
         "Connection",
@@ -202,7 +205,7 @@ async def connect(source: NetworkSource) -> Session:
             user=source.user,
             password=source.password.get_secret_value() if source.password else None,
             database=source.database,
-            timeout=CONNECT_SECONDS,  # pyright: ignore[reportArgumentType] - a float will do
+            timeout=seconds,  # pyright: ignore[reportArgumentType] - a float will do
             statement_cache_size=0,
             connection_class=NamingConnection,
             server_settings={"application_name": APPLICATION},

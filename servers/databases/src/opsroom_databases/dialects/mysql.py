@@ -214,7 +214,7 @@ SHOWS = tuple(sorted((tuple(line.split()) for line in _SHOWS.strip().splitlines(
 DENIED_SCHEMA = "mysql"
 """It holds the accounts with their password hashes."""
 DENIED_REPORTS = {
-    "information_schema": re.compile(r"user_attributes", re.IGNORECASE),
+    "information_schema": re.compile(r"user_attributes|innodb_cmp\w*_reset", re.IGNORECASE),
     "performance_schema": re.compile(r"user_variables_by_thread|keyring_\w+|accounts?_failed_login.*", re.IGNORECASE),
 }
-"""Tables of the engine's own that show what other sessions or accounts hold."""
+"""Tables of the engine's own that show what other sessions or accounts hold, or that reading sets to zero."""

@@ -89,6 +89,10 @@ def _pieces(sql: str) -> Iterator[tuple[int, int, Token | None]]:
         if match := _SPACE.match(sql, position):
             position = match.end()
             continue
+        is_comment = sql.startswith("/*", position) or _LINE_COMMENT.match(sql, position)
+        if is_comment and before is not None and before.end == position and sql.startswith("--", position - 2):
+            # with a space in the comment's place, they would begin one
+            raise InvalidInput(f"Two minus signs stand before this comment. Put a space between.\n{marked(sql, position)}")
         if match := _LINE_COMMENT.match(sql, position):
             end, token = match.end(), None
         elif sql.startswith("/*", position):

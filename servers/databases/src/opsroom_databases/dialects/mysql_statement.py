@@ -141,7 +141,7 @@ def _check_schemas(tokens: Sequence[Token], database: str, sql: str) -> None:
         denied = DENIED_REPORTS.get(schema.lower())
         if denied is not None and denied.fullmatch(name):
             raise NotPermitted(
-                f"{token.text} may not be read: it shows more than the rows of this database.\n{marked(sql, token.start)}"
+                f"{token.text} may not be read: it shows what others hold, or reading changes it.\n{marked(sql, token.start)}"
             )
 
 

@@ -128,4 +128,8 @@ def _lookup(wanted: Sequence[tuple[str, str]], session: Session) -> Mapping[tupl
         for owner, name, access, body, language, mode in plain(rows):
             function = Function(str(owner), str(name), str(access), body, str(language), str(mode))
             found[function.schema.lower(), function.name.lower()] = function
+    asked = {(schema.lower(), name.lower()) for schema, name in wanted}
+    if strange := next((function for key, function in found.items() if key not in asked), None):
+        # to the engine a letter with an accent is the letter without it
+        raise NotPermitted(f"A name in the statement may mean the function {strange.schema}.{strange.name}. Write that name.")
     return found

@@ -71,10 +71,16 @@ async def test_nothing_checked_is_a_failure(checks: Sequence[Look[Sequence[Sever
 
 
 async def test_only_the_focus_is_checked() -> None:
-    """A focus leaves the other checks out."""
-    health = await examine("d", [look("a"), look("b")], "activity", THRESHOLDS)
+    """A focus leaves the other checks out, and where it leaves nothing, that is no clean bill of health."""
+    checks = [look("a"), Look("b", "activity", look("b").collect, look("b").judge)]
+    some = await examine("d", checks, "activity", THRESHOLDS)
+    nothing = await examine("d", checks, "indexes", THRESHOLDS)
 
-    assert (health.checked, health.findings) == ([], [])
+    assert [each.check for each in some.checked] == ["b"]
+    assert nothing.text().splitlines() == [
+        "d: nothing was found.",
+        "Not checked: indexes: this engine has nothing of the kind to look at",
+    ]
 
 
 async def test_findings_are_bounded_by_kind() -> None:

@@ -252,6 +252,16 @@ def test_foreign_key_without_index_is_found(rows: int, indexes: list[Index], *, 
     assert ("CREATE INDEX ON orders (a, b)" in statements) is found
 
 
+def test_index_that_all_partitions_lack_is_said_once() -> None:
+    """What one statement makes for every partition is one finding."""
+    keys = tuple(ForeignKey(name, ("a",), "customers", "CREATE INDEX ON orders (a)") for name in ("orders_1", "orders_2"))
+    tables = {name: Table(name, 50_000) for name in ("orders_1", "orders_2")}
+
+    (found,) = judge_indexes(Indexing((), keys, tables), THRESHOLDS).findings
+
+    assert (found.subject, found.statement) == ("orders_1 (a)", "CREATE INDEX ON orders (a)")
+
+
 @pytest.mark.parametrize(
     ("rows", "scanned", "found"),
     [(50_000, 5_000_000, True), (50_000, 4_999_999, False), (9_999, 10**9, False), (10**6, 10**7, False)],

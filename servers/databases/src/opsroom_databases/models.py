@@ -261,7 +261,7 @@ class DatabaseHealth(Answer):
             for f in self.findings
         ]
         figures = "; ".join(f"{each.check}{f' ({each.found})' if each.found else ''}" for each in self.checked)
-        lines.append(f"Checked: {figures}.")
+        lines += [f"Checked: {figures}."] if figures else []
         by_reason: dict[str, list[str]] = {}
         for each in self.unchecked:
             by_reason.setdefault(each.reason, []).append(each.check)

@@ -112,6 +112,7 @@ async def test_planted_problems_are_found(engine: PostgresServer, connect: Conne
         ("warning", "indexes", "public.orders_expression_2"),
         ("warning", "indexes", "public.customers_email"),
         ("warning", "indexes", "public.orders (customer_id)"),
+        ("warning", "indexes", "public.events_1 (customer_id)"),
         ("notice", "indexes", "public.orders_day_only"),
         ("notice", "indexes", "public.orders_day_1"),
         ("notice", "indexes", "public.orders_descending"),
@@ -125,6 +126,7 @@ async def test_planted_problems_are_found(engine: PostgresServer, connect: Conne
     assert found["warning", "indexes", "public.orders (customer_id)"].statement == (
         "CREATE INDEX CONCURRENTLY ON public.orders (customer_id)"
     )
+    assert found["warning", "indexes", "public.events_1 (customer_id)"].statement == "CREATE INDEX ON public.events (customer_id)"
     assert "estimated from the widths of its columns" in found["notice", "tables", "public.bloated"].evidence
     assert 'Make public."Odd ""names""".id a bigint' in found["critical", "sequences", 'public."Odd ""names""_id_seq"'].action
 
@@ -139,7 +141,7 @@ async def test_statements_mend_what_was_found(engine: PostgresServer) -> None:
             await owner.execute(statement)
         after = await database.health("all")
 
-    assert len(statements) == 12
+    assert len(statements) == 13
     assert {(finding.check, finding.statement) for finding in after.findings} == {
         ("sequences", None),
         ("tables", None),

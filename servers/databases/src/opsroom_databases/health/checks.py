@@ -70,7 +70,7 @@ async def examine(database: str, checks: Sequence[Check], focus: Focus, limits: 
     chosen = [check for check in checks if focus in ("all", check.focus)]
     findings: list[Finding] = []
     checked: list[Checked] = []
-    unchecked: list[Unchecked] = []
+    unchecked = [] if chosen else [Unchecked(check=focus, reason="this engine has nothing of the kind to look at")]
     failures: list[ToolFailure] = []
     deadline = time.monotonic() + _ALL_CHECKS_SECONDS
     for check in chosen:

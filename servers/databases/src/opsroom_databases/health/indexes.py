@@ -25,10 +25,12 @@ def judge_indexes(seen: Indexing, limits: Thresholds) -> Verdict:
         for index in indexes:
             if index not in spare and _is_unused(index, reads, limits) and not any(_serves(index, key) for key in keys[table]):
                 found.append(_unused(index, reads or 0, seen.since))
+    missing: dict[str, Finding] = {}  # by what makes it: a partitioned table lacks it once, not once a partition
     for key in seen.foreign_keys:
         rows = seen.tables[key.table].rows if key.table in seen.tables else 0
         if rows >= limits.large_rows and not any(_serves(index, key) for index in by_table[key.table]):
-            found.append(_missing(key, rows))
+            missing.setdefault(key.create, _missing(key, rows))
+    found += missing.values()
     found += [finding for table in seen.tables.values() for finding in _read_whole(table, limits)]
     listed = sum(not index.hidden for index in seen.indexes)
     since = f", uses counted since {seen.since}" if seen.since else ""

@@ -35,7 +35,10 @@ from .storage import judge_counters, judge_tables
 _INTEGER_BITS = {"tinyint": 8, "smallint": 16, "mediumint": 24, "int": 32, "bigint": 64}
 _INTEGER = re.compile(r"(?P<type>[a-z]+int|int)\b")
 _MOST_SEQUENCES = 100
+_MOST_TABLES = 3_000
 _MAX_ERROR = 200
+_LITERAL = re.compile(r"'(?:[^']|'')*(?:'|\Z)")
+"""An error that a row made says the row's values."""
 _COUNTED_OFF = (
     "unused indexes and full reads: performance_schema is OFF; to switch it on, write performance_schema = ON under [mysqld] "
     "in the engine's configuration and restart it"
@@ -48,7 +51,7 @@ _STATUS = """
 _VARIABLES = """
     SHOW GLOBAL VARIABLES WHERE Variable_name IN ('max_connections', 'performance_schema', 'innodb_stats_auto_recalc')"""
 _VERSION = "SELECT VERSION() AS opsroom_version"
-_UNDO = "SELECT count AS entries FROM information_schema.innodb_metrics WHERE name = 'trx_rseg_history_len'"
+_UNDO = "SELECT m.count AS entries FROM information_schema.innodb_metrics m WHERE name = 'trx_rseg_history_len'"
 # A session that sleeps inside of a transaction does so since its last statement, which the engine does not keep.
 _SESSION = """
     {t}.trx_mysql_thread_id AS {p}pid, {s}.user AS {p}user, SUBSTRING_INDEX({s}.host, ':', 1) AS {p}host,
@@ -84,10 +87,10 @@ _TABLE_WAITS = """
       NULL AS w_seconds, 1 AS w_waits, LEFT(info, 8000) AS w_query, time AS waited
     FROM information_schema.processlist
     WHERE db = DATABASE() AND state LIKE 'Waiting for table %lock%' AND id <> CONNECTION_ID() LIMIT 500"""
-_TABLES = """
+_TABLES = f"""
     SELECT table_name AS name, table_rows AS estimate, data_length + index_length AS bytes, data_free AS free,
       index_length AS index_bytes FROM information_schema.tables
-    WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' ORDER BY data_length DESC LIMIT 3000"""
+    WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' ORDER BY data_length DESC LIMIT {_MOST_TABLES}"""  # noqa: S608 - a number of ours
 _USES = """
     SELECT object_name AS name, index_name AS part, count_read AS used
     FROM performance_schema.table_io_waits_summary_by_index_usage
@@ -175,10 +178,11 @@ class MysqlHealth:
         variables = await self._named(_VARIABLES)
         tables = tuple(_table(seen) for seen in await rows(self._ask, _TABLES))
         gap = "statistics: innodb_stats_auto_recalc is OFF, so that they are as old as the last ANALYZE TABLE"
-        return Seen(
-            Tables(tables, "as the engine says (data_free)"),
-            () if variables.get("innodb_stats_auto_recalc") == "ON" else (gap,),
-        )
+        gaps = [
+            "" if variables.get("innodb_stats_auto_recalc") == "ON" else gap,
+            f"all but the {_MOST_TABLES:,} largest tables" if len(tables) == _MOST_TABLES else "",
+        ]
+        return Seen(Tables(tables, "as the engine says (data_free)"), tuple(filter(None, gaps)))
 
     async def _counters(self) -> Seen[Counters]:
         counters = [_counter(seen) for seen in await rows(self._ask, _COUNTERS)]
@@ -232,7 +236,7 @@ def _replica(seen: Row) -> Replica:
     values = {name.replace("replica_", "slave_").replace("_source", "_master"): name for name in seen.values}
 
     def read(name: str) -> str:
-        return clean(seen.raw(values[name])) if name in values else ""
+        return _LITERAL.sub("?", clean(seen.raw(values[name]))) if name in values else ""
 
     channel = read("connection_name") or read("channel_name")
     stopped = [

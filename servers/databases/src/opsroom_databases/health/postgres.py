@@ -31,6 +31,7 @@ from .indexes import judge_indexes
 from .storage import judge_ages, judge_counters, judge_damage, judge_tables
 
 _WRAPAROUND = 2**31
+_MOST_TABLES = 3_000
 _INTEGER_LIMITS = {"smallint": 2**15 - 1, "integer": 2**31 - 1, "bigint": 2**63 - 1}
 _LOCKS = {
     "transactionid": "a row that another transaction has changed",
@@ -45,7 +46,7 @@ _CONNECTIONS = """
     SELECT count(*) AS used, count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS idle,
       current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
         - coalesce(current_setting('reserved_connections', true)::int, 0) AS most
-    FROM pg_stat_activity WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND leader_pid IS NULL"""
+    FROM pg_stat_activity WHERE datid IS NOT NULL AND usesysid IS NOT NULL AND backend_type IS DISTINCT FROM 'parallel worker'"""
 _CACHE = """
     SELECT blks_hit AS found, blks_read AS read, coalesce(checksum_failures, 0) AS damaged,
       current_setting('data_checksums') AS checksums
@@ -94,7 +95,7 @@ _ARCHIVER = """
     SELECT last_failed_wal AS file, last_failed_time::timestamptz(0)::text AS at FROM pg_stat_archiver
     WHERE last_failed_time > coalesce(last_archived_time, '-infinity')"""
 # Sizes are those of the last VACUUM or ANALYZE: to ask the engine for a table's real size waits for whoever locks the table.
-_TABLES = """
+_TABLES = f"""
     SELECT s.relid::regclass::text AS name, greatest(c.reltuples, s.n_live_tup, 0)::int8 AS rows, s.n_dead_tup AS dead,
       c.relpages::int8 * current_setting('block_size')::int AS bytes, s.n_mod_since_analyze AS changed,
       s.last_analyze IS NOT NULL OR s.last_autoanalyze IS NOT NULL OR NOT has_table_privilege(s.relid, 'SELECT') OR EXISTS (
@@ -111,8 +112,8 @@ _TABLES = """
       FROM pg_stats p WHERE p.schemaname = s.schemaname AND p.tablename = s.relname AND NOT p.inherited
       HAVING count(*) = (SELECT count(*) FROM pg_attribute a WHERE a.attrelid = s.relid AND a.attnum > 0 AND NOT a.attisdropped)
     ) w ON c.reltuples > 0
-    WHERE s.schemaname !~ '^pg_' AND s.schemaname <> 'information_schema' AND c.relpersistence <> 't'
-    ORDER BY c.relpages DESC, c.reltuples DESC LIMIT 3000"""
+    WHERE s.schemaname !~ '^pg_' AND s.schemaname <> 'information_schema' AND c.relpersistence <> 't' AND c.relkind <> 'p'
+    ORDER BY c.relpages DESC, c.reltuples DESC LIMIT {_MOST_TABLES}"""  # noqa: S608 - a number of ours
 _AUTOVACUUM = """
     SELECT current_setting('autovacuum') AS autovacuum, current_setting('track_counts') AS counts"""
 # Expressions are compared as the trees that the engine stores, without the places in the text that they were read from.
@@ -120,8 +121,8 @@ _INDEXES = r"""
     SELECT i.indexrelid::regclass::text AS name, i.indrelid::regclass::text AS "table", am.amname AS method,
       i.indisunique AS "unique", i.indisvalid AS valid, c.relpages::int8 * current_setting('block_size')::int AS bytes,
       i.indisprimary OR i.indisreplident OR i.indisexclusion
-        OR EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x', 'f')) AS required,
-      EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid) AS attached,
+        OR EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x', 'f'))
+        OR EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid = i.indexrelid) AS required,
       (SELECT json_agg(coalesce(a.attname::text, 'expression') ORDER BY k.n)::text
         FROM unnest(i.indkey::int2[]) WITH ORDINALITY k (attnum, n)
           LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum AND k.attnum <> 0) AS columns,
@@ -142,12 +143,12 @@ _KEYS = """
         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum) AS columns,
       (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY c.n) FROM unnest(k.conkey) WITH ORDINALITY c (attnum, n)
         JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = c.attnum) AS quoted,
-      t.relkind = 'p' AS partitioned
+      CASE WHEN t.relispartition THEN (SELECT r.relid::text FROM pg_partition_ancestors(t.oid) WITH ORDINALITY r (relid, n)
+        ORDER BY r.n DESC LIMIT 1) END AS root
     FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
     WHERE k.contype = 'f' AND t.relkind = 'r' ORDER BY 1, 4 LIMIT 5000"""
 _SINCE = """
-    SELECT coalesce(d.stats_reset, pg_postmaster_start_time())::timestamptz(0)::text AS since
-    FROM pg_stat_database d WHERE d.datname = current_database()"""
+    SELECT stats_reset::timestamptz(0)::text AS since FROM pg_stat_database WHERE datname = current_database()"""
 _COUNTERS = """
     SELECT c.oid::regclass::text AS name, s.seqmax AS most, s.seqmin AS least, s.seqincrement AS step,
       has_sequence_privilege(c.oid, 'SELECT, USAGE') AS readable,
@@ -232,9 +233,12 @@ class PostgresHealth:
         if not (settings.flag("autovacuum") and settings.flag("counts")):
             problem = "Set autovacuum = on and track_counts = on, and reload the configuration"
         unknown = sum(not each.raw("needed") and each.integer("bytes") > 0 for each in seen)
-        gap = f"bloat of {unknown} tables: they have no statistics, or this account may not read them"
+        gaps = [
+            f"bloat of {unknown} tables: they have no statistics, or this account may not read them" if unknown else "",
+            f"all but the {_MOST_TABLES:,} largest tables" if len(seen) == _MOST_TABLES else "",
+        ]
         how = "estimated from the widths of its columns and its size at the last ANALYZE"
-        return Seen(Tables(tuple(map(_table, seen)), how, problem), (gap,) if unknown else ())
+        return Seen(Tables(tuple(map(_table, seen)), how, problem), tuple(filter(None, gaps)))
 
     async def _counters(self) -> Seen[Counters]:
         seen = await rows(self._ask, _COUNTERS)
@@ -265,10 +269,10 @@ class PostgresHealth:
         return Seen(Damage(problems, more=False, looked_at="every page that was read"))
 
     async def _indexing(self) -> Seen[Indexing]:
-        indexes = [_index(seen) for seen in await rows(self._ask, _INDEXES) if not seen.flag("attached")]
+        indexes = [_index(seen) for seen in await rows(self._ask, _INDEXES)]
         keys = tuple(_key(seen) for seen in await rows(self._ask, _KEYS))
         tables = {table.name: table for table in map(_table, await rows(self._ask, _TABLES))}
-        since = (await row(self._ask, _SINCE)).text("since")
+        since = (await row(self._ask, _SINCE)).text("since") or None
         return Seen(Indexing(tuple(indexes), keys, tables, since))
 
 
@@ -346,7 +350,9 @@ def _index(seen: Row) -> Index:
 
 def _key(seen: Row) -> ForeignKey:
     table = seen.text("table")
-    create = f"CREATE INDEX CONCURRENTLY ON {table} ({seen.text('quoted')})"
+    # an index of a partitioned table is made for all partitions at once, which the engine cannot do concurrently
+    of = f"ON {seen.text('root')}" if seen.raw("root") else f"CONCURRENTLY ON {table}"
+    create = f"CREATE INDEX {of} ({seen.text('quoted')})"
     return ForeignKey(table, seen.list("columns"), seen.text("parent"), create)
 
 

@@ -24,7 +24,12 @@ SELECT nextval('downwards');
 CREATE TABLE bloated (id int PRIMARY KEY, filling text) WITH (autovacuum_enabled = off);
 INSERT INTO bloated SELECT i, repeat('x', 400) FROM generate_series(1, 60000) i;
 DELETE FROM bloated WHERE id < 58000;
+CREATE TABLE events (id bigint, customer_id int REFERENCES customers, at date, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE events_1 PARTITION OF events FOR VALUES FROM ('2026-01-01') TO ('2026-02-01');
+CREATE TABLE events_2 PARTITION OF events FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');
+INSERT INTO events SELECT i, 1 + i % 500, date '2026-01-01' + i % 50 FROM generate_series(1, 40000) i;
 \connect -
+ANALYZE events;
 VACUUM (ANALYZE) bloated;
 ANALYZE orders;
 ANALYZE customers;

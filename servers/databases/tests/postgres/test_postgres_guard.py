@@ -1,5 +1,6 @@
 """The tests' own attacks and honest queries on a real PostgreSQL, under an account that may do everything."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -103,6 +104,26 @@ async def test_transaction_cannot_be_made_writable(postgres: PostgresServer, sta
         await sessions.aclose()
 
     assert getattr(caught.value, "sqlstate", None) in ("25006", "25001")
+
+
+async def test_idle_session_is_let_go(postgres: PostgresServer) -> None:
+    """A session that nobody uses for a while is closed, and a new one is opened when it is needed."""
+    source = parse_url(postgres.url())
+    assert isinstance(source, NetworkSource)
+    sessions = Sessions("hotel", source, DatabasesSettings.model_validate({}), idle_seconds=0.05)
+    try:
+        async with sessions.reading(5):
+            used = await postgres.sessions()
+        async with asyncio.timeout(20):
+            while await postgres.sessions():
+                await postgres.admin("SELECT pg_sleep(0.02)")
+        async with sessions.reading(5) as session:
+            (answer,) = await session.connection.fetch("SELECT 1")
+    finally:
+        await sessions.aclose()
+
+    assert used == 1
+    assert answer[0] == 1
 
 
 async def test_session_keeps_nothing_for_the_next_call(postgres: PostgresServer) -> None:

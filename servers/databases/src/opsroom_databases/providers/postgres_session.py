@@ -101,11 +101,13 @@ class Session:
 
 
 class Sessions:
-    """At most `concurrency` sessions on one database. Nothing is connected before it is needed."""
+    """At most `concurrency` sessions on one database. Nothing is connected before it is needed, nor long after."""
 
-    def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
+    def __init__(
+        self, name: str, source: NetworkSource, settings: DatabasesSettings, idle_seconds: float = _IDLE_SECONDS
+    ) -> None:
         self.name = name
-        self._source, self._settings = source, settings
+        self._source, self._settings, self._idle_seconds = source, settings, idle_seconds
         self._free = asyncio.Semaphore(settings.concurrency)
         self._idle: list[Session] = []
         self._ending: set[asyncio.Task[None]] = set()
@@ -147,7 +149,7 @@ class Sessions:
         """A session with an open transaction. One that was idle may have lost its engine, which a new one finds again."""
         while self._idle:
             session = self._idle.pop()
-            if session.connection.is_closed() or time.monotonic() - session.used > _IDLE_SECONDS:
+            if session.connection.is_closed():
                 await _end(session)
                 continue
             try:
@@ -177,6 +179,14 @@ class Sessions:
         task.add_done_callback(self._ending.discard)
         await asyncio.shield(task)
 
+    def _let_go(self, session: Session, since: float) -> None:
+        """Ends *session* if nobody has used it *since*."""
+        if session in self._idle and session.used == since:
+            self._idle.remove(session)
+            task = asyncio.ensure_future(_end(session))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
     async def _settle(self, session: Session | None, *, usable: bool) -> None:
         try:
             if session is None:
@@ -187,6 +197,7 @@ class Sessions:
                         await session.connection.execute(_RESET)
                     session.used = time.monotonic()
                     self._idle.append(session)
+                    asyncio.get_running_loop().call_later(self._idle_seconds, self._let_go, session, session.used)
                     return
             await _end(session)
         finally:

@@ -16,7 +16,7 @@ from opsroom_databases.settings import DatabasesSettings
 from opsroom_databases.sources import NetworkSource, parse_url
 from pydantic import BaseModel
 
-from .postgres_server import PostgresServer
+from .postgres_server import BOSS, PostgresServer
 
 DATA = Path(__file__).parents[1] / "data" / "postgres"
 LARGEST_ANSWER = 1 << 20
@@ -104,6 +104,27 @@ async def test_transaction_cannot_be_made_writable(postgres: PostgresServer, sta
         await sessions.aclose()
 
     assert getattr(caught.value, "sqlstate", None) in ("25006", "25001")
+
+
+async def test_tighter_limits_of_the_engine_stay(postgres: PostgresServer) -> None:
+    """Where the account may run or write less than this server would allow, its own limits hold; otherwise ours do."""
+    postgres.run_sql(
+        "CREATE ROLE hasty LOGIN SUPERUSER PASSWORD 's3cret/pass word'; ALTER ROLE hasty SET statement_timeout = 700;"
+    )
+    limits = "SELECT current_setting('statement_timeout'), current_setting('temp_file_limit')"
+    found: list[list[object]] = []
+    try:
+        for account in ("hasty", BOSS):
+            source = parse_url(postgres.url(account))
+            assert isinstance(source, NetworkSource)
+            sessions = Sessions("hotel", source, DatabasesSettings.model_validate({}))
+            async with sessions.reading(5) as session:
+                found += [list(row) for row in await session.connection.fetch(limits)]
+            await sessions.aclose()
+    finally:
+        postgres.run_sql("DROP ROLE hasty;")
+
+    assert found == [["700ms", "1GB"], ["5s", "1GB"]]
 
 
 async def test_idle_session_is_let_go(postgres: PostgresServer) -> None:

@@ -71,7 +71,7 @@ async def reader_sql(session: Session, database: str, seconds: float) -> str:
     lines += [
         f"-- PUBLIC may make temporary tables, before version 15 also tables in public, and {READER} with it. To end that:",
         f"REVOKE TEMPORARY ON DATABASE {target} FROM PUBLIC;",
-        "REVOKE CREATE ON SCHEMA public FROM PUBLIC;",
+        *(["REVOKE CREATE ON SCHEMA public FROM PUBLIC;"] if any(schema == "public" for schema, _, _ in schemas) else ()),
         "-- For sizes of other people's queries and statistics, which a monitoring role may see:",
         f"-- GRANT pg_read_all_stats TO {READER};",
     ]

@@ -27,7 +27,7 @@ _GRACE_SECONDS = 1.0
 """How much later than the engine this side ends a query: the engine's own way out leaves the session usable."""
 _END_SECONDS = 3.0
 _IDLE_SECONDS = 60.0
-_TEMPORARY_FILES = "1GB"
+_TEMPORARY_KIB = 1 << 20
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 # What DISCARD ALL does, in the form that fits behind a ROLLBACK in one message. Prepared statements stay: here nobody but
@@ -37,9 +37,11 @@ _RESET = (
     "SELECT pg_catalog.pg_advisory_unlock_all(); DISCARD SEQUENCES; DISCARD TEMP"
 )
 _ABOUT = """
-    SELECT s.reset_val, current_user, r.rolsuper, pg_catalog.pg_is_in_recovery()
-    FROM pg_catalog.pg_settings s, pg_catalog.pg_roles r
-    WHERE s.name OPERATOR(pg_catalog.=) 'search_path' AND r.rolname OPERATOR(pg_catalog.=) current_user"""
+    SELECT pg_catalog.max(s.reset_val) FILTER (WHERE s.name OPERATOR(pg_catalog.=) 'search_path'), current_user::pg_catalog.text,
+      pg_catalog.bool_or(r.rolsuper), pg_catalog.pg_is_in_recovery(),
+      pg_catalog.max(s.reset_val) FILTER (WHERE s.name OPERATOR(pg_catalog.=) 'statement_timeout'),
+      pg_catalog.max(s.reset_val) FILTER (WHERE s.name OPERATOR(pg_catalog.=) 'temp_file_limit')
+    FROM pg_catalog.pg_settings s, pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user"""
 
 
 @dataclass
@@ -52,6 +54,10 @@ class Session:
     standby: bool
     schemas: tuple[str, ...]
     """Where a name without a schema is looked for."""
+    milliseconds: int = 0
+    """How long a statement of the account may run as the engine is configured; 0 for ever."""
+    temporary_kib: int = -1
+    """How much it may write into temporary files; -1 without end."""
     tainted: bool = False
     """Code that nobody judged has run here: the session may hold what no reset reaches, so it is not used again."""
     masked: Masked = NOTHING_MASKED
@@ -68,7 +74,7 @@ class Session:
     def begin(self, seconds: float) -> str:
         """Opens the transaction, with its limits, and takes its snapshot: from then on it cannot be made writable."""
         limits = {
-            "statement_timeout": f"{round(seconds * 1000)}ms",
+            "statement_timeout": f"{min(filter(None, (round(seconds * 1000), self.milliseconds)))}ms",
             "lock_timeout": f"{round(min(seconds, _LOCK_SECONDS) * 1000)}ms",
             "idle_in_transaction_session_timeout": f"{round((seconds + _GRACE_SECONDS) * 1000)}ms",
             # our own statements; the caller's get theirs from look_around
@@ -85,8 +91,8 @@ class Session:
         }
         if self.version >= 14:
             limits["client_connection_check_interval"] = "1s"
-        if self.superuser:
-            limits["temp_file_limit"] = _TEMPORARY_FILES
+        if self.superuser and not 0 <= self.temporary_kib <= _TEMPORARY_KIB:
+            limits["temp_file_limit"] = f"{_TEMPORARY_KIB}kB"
         settings = (f"SET LOCAL {name} = {value!r}" for name, value in limits.items())
         return f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {'; '.join(settings)}; SELECT 1"
 
@@ -223,7 +229,7 @@ async def connect(source: NetworkSource, seconds: float = CONNECT_SECONDS) -> Se
         ),
     )
     try:
-        ((path, user, superuser, standby),) = await connection.fetch(_ABOUT)
+        ((path, user, superuser, standby, milliseconds, temporary_kib),) = await connection.fetch(_ABOUT)
     except BaseException:
         connection.terminate()
         raise
@@ -233,6 +239,8 @@ async def connect(source: NetworkSource, seconds: float = CONNECT_SECONDS) -> Se
         superuser=bool(superuser),
         standby=bool(standby),
         schemas=_schemas(str(path), str(user)),
+        milliseconds=int(str(milliseconds)),
+        temporary_kib=int(str(temporary_kib)),
     )
 
 

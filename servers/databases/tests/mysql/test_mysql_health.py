@@ -183,6 +183,20 @@ async def test_wait_for_a_table_is_found(shops: MariadbServer) -> None:
     assert "for a table's definition" in found.evidence
 
 
+async def test_stopped_replica_is_found(shops: MariadbServer) -> None:
+    """A replica that cannot reach its primary is found, with the engine's reason."""
+    shops.admin("CHANGE MASTER 'far' TO master_host = '127.0.0.1', master_port = 1, master_user = 'x'", "START SLAVE 'far'")
+    try:
+        until(shops, "SHOW ALL SLAVES STATUS", lambda rows: "error connecting" in str(rows))
+        async with opened(shops.url(database="quiet")) as database:
+            (found,) = (await database.health("activity")).findings
+    finally:
+        shops.admin("STOP SLAVE 'far'", "RESET SLAVE 'far' ALL")
+
+    assert (found.severity, found.check, found.subject) == ("critical", "replication", "this replica (far)")
+    assert "the receiver fails: error connecting to master" in found.evidence
+
+
 async def test_account_without_rights_is_told_what_it_misses(shops: MariadbServer) -> None:
     """What the account may not see is said with the right that shows it, and the rest is checked."""
     async with opened(shops.url("reader", "planted")) as database:

@@ -86,6 +86,19 @@ class PostgresServer:
     def start(self) -> None:
         self._run("pg_ctl", "-D", str(self._data), "-l", str(self._log), "-w", "start")
 
+    def standby(self) -> "PostgresServer":
+        """A second engine that follows this one; it is to be stopped first."""
+        follower = PostgresServer(self.folder / "standby", self._bin)
+        follower.folder.mkdir()
+        if self._user:
+            shutil.chown(follower.folder, self._user)
+        where = ("-h", str(self.folder), "-p", str(self.port), "-U", BOSS)
+        follower._run("pg_basebackup", *where, "-D", str(follower._data), "--write-recovery-conf", "--checkpoint=fast")
+        with (follower._data / "postgresql.conf").open("a", encoding="utf-8") as file:
+            file.write(f"port = {follower.port}\nunix_socket_directories = '{follower.folder}'\n")
+        follower.start()
+        return follower
+
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self._data), "-w", "-m", "immediate", "stop")
 

@@ -211,6 +211,29 @@ async def test_forgotten_transaction_and_slot_are_found(engine: PostgresServer) 
     assert after.findings == []
 
 
+async def test_lagging_standby_is_found_from_both_ends(engine: PostgresServer) -> None:
+    """A standby that has stopped to replay is found on the primary and on itself, where no index is called unused."""
+    limits = Thresholds(replication_bytes=Level(1, 1e12), replication_seconds=AT_ONCE)
+    standby = engine.standby()
+    try:
+        await standby.admin("SELECT pg_wal_replay_pause()")
+        engine.run_sql("CREATE TABLE later (id int)", "quiet")
+        for _ in range(_TRIES):
+            if await standby.admin("SELECT WHERE pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()"):
+                break
+        async with opened(engine.url(database="quiet")) as database:
+            on_primary = await database.health("activity", limits)
+        async with opened(standby.url(database="quiet")) as database:
+            on_standby = await database.health("all", limits)
+    finally:
+        standby.stop()
+
+    assert [finding.subject for finding in on_primary.findings] == ["replica walreceiver"]
+    assert "of log behind" in on_primary.findings[0].evidence
+    assert [finding.subject for finding in on_standby.findings] == ["this standby"]
+    assert "this is a standby" in {each.check: each.reason for each in on_standby.unchecked}["indexes"]
+
+
 async def test_account_without_rights_is_told_what_it_misses(engine: PostgresServer) -> None:
     """What the account may not see is said with the grant that shows it, and the rest is checked."""
     async with session_on(engine.url(database="quiet")), opened(engine.url(READER, "quiet")) as database:

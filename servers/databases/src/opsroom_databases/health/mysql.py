@@ -37,8 +37,7 @@ _INTEGER = re.compile(r"(?P<type>[a-z]+int|int)\b")
 _MOST_SEQUENCES = 100
 _MOST_TABLES = 3_000
 _MAX_ERROR = 200
-_LITERAL = re.compile(r"'(?:[^']|'')*(?:'|\Z)")
-"""An error that a row made says the row's values."""
+_LITERAL = re.compile(r"(?<!\w)'(?:[^']|'')*(?:'|\Z)")
 _COUNTED_OFF = (
     "unused indexes and full reads: performance_schema is OFF; to switch it on, write performance_schema = ON under [mysqld] "
     "in the engine's configuration and restart it"
@@ -236,16 +235,17 @@ def _replica(seen: Row) -> Replica:
     values = {name.replace("replica_", "slave_").replace("_source", "_master"): name for name in seen.values}
 
     def read(name: str) -> str:
-        return _LITERAL.sub("?", clean(seen.raw(values[name]))) if name in values else ""
+        return clean(seen.raw(values[name])) if name in values else ""
 
     channel = read("connection_name") or read("channel_name")
     stopped = [
-        f"{thread} is {read(running)}{f': {read(error)[:_MAX_ERROR]}' if read(error) else ''}"
+        f"{thread} {'does not run' if read(running) == 'No' else 'fails'}{f': {error[:_MAX_ERROR]}' if error else ''}"
         for thread, running, error in (
-            ("the receiver", "slave_io_running", "last_io_error"),
-            ("the applier", "slave_sql_running", "last_sql_error"),
+            ("the receiver", "slave_io_running", read("last_io_error")),
+            # what a row made fail says the values of the row
+            ("the applier", "slave_sql_running", _LITERAL.sub("?", read("last_sql_error"))),
         )
-        if read(running) == "No" or read(error)
+        if read(running) == "No" or error
     ]
     behind = read("seconds_behind_master")
     return Replica(

@@ -1,6 +1,7 @@
 """Looks at the health of a PostgreSQL database. No statement here takes a lock that a blocked table would make it wait for."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ..engine_rows import Ask, Row, row, rows
 from ..query_text import shown_query
@@ -84,6 +85,8 @@ _REPLICAS = """
     FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup' LIMIT 100"""
 _STANDBY = """
     SELECT pg_is_in_recovery() AS standby,
+      CASE WHEN pg_is_in_recovery()
+        THEN pg_wal_lsn_diff(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::float8 END AS bytes,
       CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
         THEN extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())::float8 END AS seconds"""
 _SLOTS = """
@@ -148,7 +151,8 @@ _KEYS = """
     FROM pg_constraint k JOIN pg_class t ON t.oid = k.conrelid
     WHERE k.contype = 'f' AND t.relkind = 'r' ORDER BY 1, 4 LIMIT 5000"""
 _SINCE = """
-    SELECT stats_reset::timestamptz(0)::text AS since FROM pg_stat_database WHERE datname = current_database()"""
+    SELECT stats_reset::timestamptz(0)::text AS since, pg_is_in_recovery() AS standby FROM pg_stat_database
+    WHERE datname = current_database()"""
 _COUNTERS = """
     SELECT c.oid::regclass::text AS name, s.seqmax AS most, s.seqmin AS least, s.seqincrement AS step,
       has_sequence_privilege(c.oid, 'SELECT, USAGE') AS readable,
@@ -221,7 +225,7 @@ class PostgresHealth:
         ]
         standby = await row(self._ask, _STANDBY)
         if standby.flag("standby"):
-            replicas.append(Replica("this standby", standby.maybe_number("seconds")))
+            replicas.append(Replica("this standby", standby.maybe_number("seconds"), standby.maybe_integer("bytes")))
         slots = tuple(_slot(seen) for seen in await rows(self._ask, _SLOTS))
         fails = [f"{seen.text('file')} at {seen.text('at')}" for seen in await rows(self._ask, _ARCHIVER)]
         return Seen(Replication(tuple(replicas), slots, fails[0] if fails else None), await self._hidden())
@@ -272,8 +276,15 @@ class PostgresHealth:
         indexes = [_index(seen) for seen in await rows(self._ask, _INDEXES)]
         keys = tuple(_key(seen) for seen in await rows(self._ask, _KEYS))
         tables = {table.name: table for table in map(_table, await rows(self._ask, _TABLES))}
-        since = (await row(self._ask, _SINCE)).text("since") or None
-        return Seen(Indexing(tuple(indexes), keys, tables, since))
+        counted = await row(self._ask, _SINCE)
+        since = counted.text("since") or None
+        if not counted.flag("standby"):
+            return Seen(Indexing(tuple(indexes), keys, tables, since))
+        # each engine counts its own reads
+        unknown = tuple(replace(index, uses=None) for index in indexes)
+        return Seen(
+            Indexing(unknown, keys, tables, since), ("unused indexes: this is a standby; ask the primary, and each standby",)
+        )
 
 
 def _session(seen: Row, prefix: str = "") -> Session:

@@ -208,10 +208,11 @@ def columns_of_all(session: Session) -> list[tuple[str, str]]:
     return [(_shown(table), _shown(name)) for table, name, _ in plain(session.fetch(f"{_COLUMNS} LIMIT {_MAX_COLUMNS}"))]
 
 
-def _tables(session: Session, schema: str) -> list[_Table]:
+def _tables(session: Session, schema: str, only: str | None = None) -> list[_Table]:
     ((current,),) = plain(session.fetch(f"SELECT {schema}"))
+    named = "" if only is None else f" AND table_name = {literal(only)}"
     found: list[_Table] = []
-    for name, kind, engine, rows, size, comment, options in plain(session.fetch(_TABLES.format(schema=schema))):
+    for name, kind, engine, rows, size, comment, options in plain(session.fetch(_TABLES.format(schema=schema) + named)):
         view = kind in ("VIEW", "SYSTEM VIEW")
         exact = engine in _COUNTING_ENGINES
         known = None if view or rows is None else int(rows)
@@ -233,7 +234,7 @@ def _tables(session: Session, schema: str) -> list[_Table]:
 def _resolved(session: Session, database: str, relation: str) -> _Table:
     parts = [part.strip("`").replace("``", "`") for part in _PARTS.findall(relation.strip())]
     schema, wanted = (literal(parts[0]), parts[1]) if len(parts) == 2 else ("DATABASE()", relation.strip().strip("`"))
-    tables = _tables(session, schema)
+    tables = _tables(session, schema, wanted) or _tables(session, schema)
     if any(table.schema.lower() == DENIED_SCHEMA for table in tables):
         raise NotPermitted(f"The schema {DENIED_SCHEMA} may not be read: it holds the accounts.")
     exact = [table for table in tables if table.name == wanted]

@@ -1,7 +1,7 @@
 """Finds the secret columns behind the names in a statement, before it runs on the same session."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ..dialects.mysql_statement import Reading
 from ..secret_columns import NOTHING_MASKED, Masked, SecretColumns, Shape
@@ -16,8 +16,10 @@ DIALECT = Dialect("mysql")
 _MOST_ROUNDS = 6
 _MOST_NAMES = 2_000
 _WORD = re.compile(r"`((?:[^`]|``)+)`|([\w$]+)")
-# The engine opens every table of a schema for these, unless it is given one name: so the names come first, which cost nothing.
+# Given one name, the engine looks for one table; given several, it looks through the schema, and opens all of it for columns.
+_TABLE = "SELECT table_name FROM information_schema.tables WHERE table_schema = {schema} AND table_name = {table}"
 _TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = {schema} AND table_name IN ({tables})"
+_MOST_ONE_BY_ONE = 100
 _COLUMNS = """
     SELECT table_schema, table_name, column_name, extra, generation_expression, table_schema = DATABASE()
     FROM information_schema.columns WHERE table_schema = {schema} AND table_name = {table} ORDER BY ordinal_position"""
@@ -51,13 +53,21 @@ def secret_columns(text: str, session: Session, policy: Policy) -> SecretColumns
     return SecretColumns(policy, found.values(), DIALECT, whole=False)
 
 
-def _shapes(tables: Iterable[str], words: Iterable[str], session: Session) -> dict[str, Shape]:
+def _shapes(tables: Sequence[str], words: Iterable[str], session: Session) -> dict[str, Shape]:
     found: dict[str, Shape] = {}
     for (schema,) in plain(session.fetch(_SCHEMAS.format(names=_list(words)))):
-        names = plain(session.fetch(_TABLES.format(schema=literal(str(schema)), tables=_list(tables))))
-        for (name,) in names:
-            found |= _shape(str(schema), str(name), session)
+        for name in _existing(str(schema), tables, session):
+            found |= _shape(str(schema), name, session)
     return found
+
+
+def _existing(schema: str, tables: Sequence[str], session: Session) -> list[str]:
+    """Those of *tables* that are in *schema*, as they are written there."""
+    if len(tables) > _MOST_ONE_BY_ONE:
+        sql = _TABLES.format(schema=literal(schema), tables=_list(tables))
+    else:
+        sql = " UNION ".join(_TABLE.format(schema=literal(schema), table=literal(table)) for table in tables)
+    return [str(name) for (name,) in plain(session.fetch(sql))]
 
 
 def _shape(schema: str, name: str, session: Session) -> dict[str, Shape]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..models import Finding
+from ..models import Finding, Severity
 from .facts import Cache, Connections, Prepared, Replica, Replication, Session, Slot, Transactions, Undo, Wait
 from .thresholds import Thresholds
 from .verdict import Verdict, duration, joined, percent, severity, size, worst
@@ -111,7 +111,7 @@ def judge_locks(waits: Sequence[Wait], limits: Thresholds) -> Verdict:
     for holder, behind in _behind(waits).items():
         wait = max(behind, key=lambda each: each.seconds)
         if found := severity(wait.seconds, limits.blocked_seconds):
-            findings.append(_blocker(found == "critical", holder, wait, len({each.waiting.pid for each in behind})))
+            findings.append(_blocker(found, holder, wait, len({each.waiting.pid for each in behind})))
     return Verdict(tuple(findings), figures)
 
 
@@ -142,7 +142,7 @@ def _behind(waits: Sequence[Wait]) -> Mapping[Session | None, list[Wait]]:
     return found
 
 
-def _blocker(critical: bool, holder: Session | None, wait: Wait, count: int) -> Finding:  # noqa: FBT001 - said once, above
+def _blocker(found: Severity, holder: Session | None, wait: Wait, count: int) -> Finding:
     others = f", and {count - 1} more wait behind it" if count > 1 else ""
     waiting = (
         f"pid {wait.waiting.pid} ({wait.waiting.who}) waits {duration(wait.seconds)} for {wait.lock} "
@@ -158,7 +158,7 @@ def _blocker(critical: bool, holder: Session | None, wait: Wait, count: int) -> 
         evidence = f"blocks others: {waiting}; it {doing} {_quoted(holder.query)}{opened}"
         action = "Let its program commit, or end it" if idle else "Wait for it, or end it"
     return Finding(
-        severity="critical" if critical else "warning",
+        severity=found,
         check="locks",
         subject=subject,
         evidence=evidence,

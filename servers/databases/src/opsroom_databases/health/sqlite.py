@@ -29,6 +29,7 @@ _SECONDS = 3.0
 _MOST_PROBLEMS = 20
 _MOST_VIOLATIONS = 10_000
 _LAST_ROWID = 2**63 - 1
+_PLAIN_ORDER = ("0 BINARY",)
 _WHERE = re.compile(r"\bWHERE\b.*", re.IGNORECASE | re.DOTALL)
 _ON = re.compile(r"\bON\b.*", re.IGNORECASE | re.DOTALL)
 
@@ -128,7 +129,7 @@ class SqliteHealth:
         counted = await self._sizes()
         indexes = _indexes(await self._rows(_INDEXES), await self._index_sizes())
         rowids = [
-            Index(f"the primary key of {shown(table)}", shown(table), (shown(column),), _plain(1), unique=True, hidden=True)
+            Index(f"the primary key of {shown(table)}", shown(table), (shown(column),), _PLAIN_ORDER, unique=True, hidden=True)
             for table, column in await self._rows(_ROWIDS)
         ]
         tables = {name: Table(name, rows) for name, (rows, _, _) in counted.items()}
@@ -189,10 +190,6 @@ def _column(row: Sequence[object], sql: str) -> str:
 def _first(pattern: re.Pattern[str], sql: str) -> str:
     match = pattern.search(sql)
     return " ".join(match[0].split()) if match else ""
-
-
-def _plain(columns: int) -> tuple[str, ...]:
-    return ("0 BINARY",) * columns
 
 
 def _foreign_keys(rows: Values) -> tuple[ForeignKey, ...]:

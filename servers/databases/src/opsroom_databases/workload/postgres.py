@@ -11,6 +11,8 @@ from . import Order
 
 _HIDDEN_QUERY = "<insufficient privilege>"
 _MAX_QUERY = 300
+_MOST = 100
+"""A session keeps each statement that it has seen, so the caller's limit must not be part of one."""
 
 _STATE = """
     SELECT EXISTS (SELECT FROM pg_settings WHERE name = 'pg_stat_statements.max') AS loaded,
@@ -35,7 +37,7 @@ _STATEMENTS = rf"""
         AND s.query !~* '^\s*({_NOISE})\M' AND s.query !~* '^\s*SELECT (\$1|pg_catalog\.pg_advisory_unlock_all\(\))\s*$'
         AND s.query !~ '^WITH RECURSIVE typeinfo_tree') AS statements
     WHERE coalesce((j ->> 'toplevel')::boolean, true)
-    GROUP BY j ->> 'queryid' ORDER BY {{order}} DESC NULLS LAST, total_ms DESC LIMIT {{limit}}"""  # noqa: S608 - ours
+    GROUP BY j ->> 'queryid' ORDER BY {{order}} DESC NULLS LAST, total_ms DESC LIMIT {_MOST}"""  # noqa: S608 - ours
 _SINCE = "SELECT stats_reset::timestamptz(0)::text AS since FROM {schema}.pg_stat_statements_info"
 _ORDERS: Mapping[Order, str] = {
     "total_time": "4",
@@ -59,13 +61,12 @@ async def top_queries(database: str, ask: Ask, order: Order, limit: int) -> TopQ
     schema = state.raw("schema")
     if missing := _missing(state):
         raise NotPermitted(f"{database} does not count its queries. A person can switch that on: {missing}.")
-    counted = await rows(ask, _STATEMENTS.format(schema=schema, order=_ORDERS[order], limit=limit))
+    counted = await rows(ask, _STATEMENTS.format(schema=schema, order=_ORDERS[order]))
     since = (await row(ask, _SINCE.format(schema=schema))).text("since") if state.flag("has_info") else None
     queries = [_query(each) for each in counted if each.raw("query") != _HIDDEN_QUERY]
+    hidden = len(counted) - len(queries)
     hint = "The queries of other accounts are hidden; to see them: GRANT pg_read_all_stats TO this account"
-    return TopQueries(
-        database=database, since=since, io_is="bytes_io", queries=queries, hint=hint if len(queries) < len(counted) else None
-    )
+    return TopQueries(database=database, since=since, io_is="bytes_io", queries=queries[:limit], hint=hint if hidden else None)
 
 
 def _missing(state: Row) -> str | None:

@@ -78,7 +78,7 @@ async def test_only_the_focus_is_checked() -> None:
 
     assert [each.check for each in some.checked] == ["b"]
     assert nothing.text().splitlines() == [
-        "d: nothing was found.",
+        "d: nothing could be checked.",
         "Not checked: indexes: this engine has nothing of the kind to look at",
     ]
 

@@ -255,7 +255,7 @@ class DatabaseHealth(Answer):
     def text(self) -> str:
         counts = Counter(finding.severity for finding in self.findings)
         listed = ", ".join(f"{counts[severity]} {severity}" for severity in get_args(Severity) if counts[severity])
-        lines = [f"{self.database}: {listed}." if self.findings else f"{self.database}: nothing was found."]
+        lines = [f"{self.database}: {listed or ('nothing was found' if self.checked else 'nothing could be checked')}."]
         lines += [
             f"{f.severity} [{f.check}] {f.subject}: {f.evidence}. {f.action}{f': {f.statement}' if f.statement else '.'}"
             for f in self.findings

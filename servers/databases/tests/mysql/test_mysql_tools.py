@@ -306,6 +306,23 @@ async def test_slow_query_is_stopped_in_the_engine(connect: Connect, mariadb: Ma
     assert running == []
 
 
+async def test_query_that_the_engine_cannot_interrupt_keeps_its_place(connect: Connect, mariadb: MariadbServer) -> None:
+    """One long call of a function goes on in the engine: its caller is answered in time, and it counts until it has ended."""
+    stubborn = "SELECT LOCATE(CONCAT(REPEAT('a', 30000), 'b'), REPEAT('a', 120000))"
+    async with connect(query_seconds=0.3, concurrency=1) as client:
+        result = await client.call_tool("run_query", {"sql": stubborn}, raise_on_error=False)
+        meanwhile = await client.call_tool("run_query", {"sql": "SELECT 1"}, raise_on_error=False)
+        running = mariadb.running()
+        await until_running(mariadb, 0)
+        async with asyncio.timeout(20):
+            while (await client.call_tool("run_query", {"sql": "SELECT 1"}, raise_on_error=False)).is_error:
+                pass
+
+    assert structured(result)["code"] == "timeout"
+    assert structured(meanwhile) == {"code": "unavailable", "retryable": True}
+    assert len(running) == 1
+
+
 async def test_cancelled_call_stops_its_query(connect: Connect, mariadb: MariadbServer) -> None:
     """When the client gives up a call, its query ends in the engine, and the next one is answered."""
     async with connect(query_seconds=60, concurrency=1) as client:

@@ -20,7 +20,8 @@ T = TypeVar("T")
 _LOCK_SECONDS = 2
 _GRACE_SECONDS = 1.0
 """How much later than the engine this side ends a query."""
-_KILL_SECONDS = 3.0
+_KILL_SECONDS = 1.5
+_LINGER_SECONDS = 1.0
 _LOOK_AGAIN_SECONDS = 0.005
 _TEMPORARY_BYTES = 1 << 30
 _RUNNING = "SELECT 1 FROM information_schema.processlist WHERE id = {}"
@@ -50,6 +51,8 @@ class _Call:
 
     wire: Wire | None = None
     stopped: bool = False
+    ended: bool = True
+    """Whether the engine has let go of it. One long call of a function is nothing that it interrupts."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def take(self, wire: Wire) -> bool:
@@ -79,6 +82,7 @@ class Sessions:
         self._killers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-kill-{name}")
         self._running: dict[asyncio.Future[Any], _Call] = {}  # what each gives is for its caller alone
         self._ending: set[asyncio.Task[None]] = set()
+        self._lingering: set[asyncio.Task[None]] = set()
 
     async def run(self, work: Callable[[Session], T], seconds: float) -> T:
         """What *work* makes of a session, in a thread, within *seconds*.
@@ -115,6 +119,9 @@ class Sessions:
         """Kills what still runs, and ends the threads."""
         await asyncio.gather(*(self._stop(call, future) for future, call in [*self._running.items()]))
         await asyncio.gather(*self._ending)
+        for task in self._lingering:
+            task.cancel()
+        await asyncio.gather(*self._lingering, return_exceptions=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._killers.shutdown(wait=False, cancel_futures=True)
 
@@ -127,7 +134,12 @@ class Sessions:
                     future.exception()  # its end was asked for, so nobody is told of it
         finally:
             del self._running[future]
-            self._free.release()
+            if call.ended or call.wire is None:
+                self._free.release()
+            else:
+                task = asyncio.ensure_future(self._linger(call.wire))
+                self._lingering.add(task)
+                task.add_done_callback(self._lingering.discard)
 
     async def _stop(self, call: _Call, future: "asyncio.Future[T]") -> None:
         """Ends the call in the engine, then its thread, whatever that waits for."""
@@ -135,20 +147,40 @@ class Sessions:
         if wire is not None:
             killing = asyncio.get_running_loop().run_in_executor(self._killers, self._kill, wire)
             await asyncio.wait({killing}, timeout=CONNECT_SECONDS + _KILL_SECONDS)
+            call.ended = killing.done() and killing.result()
             wire.shut()
         await asyncio.wait({future}, timeout=CONNECT_SECONDS + _KILL_SECONDS)
 
-    def _kill(self, wire: Wire) -> None:
-        """Ends the connection *wire* in the engine, with the query that it runs, and waits until that is seen."""
-        with contextlib.suppress(DriverError, OSError):  # the engine is gone, or has ended it already
-            killer = Wire(self._source, _KILL_SECONDS)
-            try:
-                killer.execute(f"KILL {wire.identity:d}")
+    async def _linger(self, wire: Wire) -> None:
+        """Keeps the place of a query that the engine goes on with, so that such queries cannot pile up there."""
+        loop = asyncio.get_running_loop()
+        try:
+            while await loop.run_in_executor(self._killers, self._is_running, wire):  # noqa: ASYNC110 - the engine tells nobody
+                await asyncio.sleep(_LINGER_SECONDS)
+        finally:
+            self._free.release()
+
+    def _kill(self, wire: Wire) -> bool:
+        """Ends the connection *wire* in the engine, with the query that it runs; whether that was seen to end."""
+        try:
+            with contextlib.closing(Wire(self._source, _KILL_SECONDS)) as killer:
+                with contextlib.suppress(DriverError):  # it has ended already
+                    killer.execute(f"KILL {wire.identity:d}")
                 deadline = time.monotonic() + _KILL_SECONDS
-                while killer.fetch(_RUNNING.format(wire.identity)) and time.monotonic() < deadline:
+                while killer.fetch(_RUNNING.format(wire.identity)):
+                    if time.monotonic() >= deadline:
+                        return False
                     time.sleep(_LOOK_AGAIN_SECONDS)
-            finally:
-                killer.close()
+        except (DriverError, OSError):
+            return True  # the engine is gone, and its queries with it
+        return True
+
+    def _is_running(self, wire: Wire) -> bool:
+        try:
+            with contextlib.closing(Wire(self._source, _KILL_SECONDS)) as looking:
+                return bool(looking.fetch(_RUNNING.format(wire.identity)))
+        except (DriverError, OSError):
+            return False  # the engine is gone, and its queries with it
 
     def _work(self, call: _Call, work: Callable[[Session], T], seconds: float) -> T:
         if call.stopped:
@@ -160,7 +192,7 @@ class Sessions:
             return work(self._begun(wire, seconds))
         finally:
             if wire.unfinished:
-                self._kill(wire)  # the engine notices that nobody reads only when it has a row to send
+                call.ended = self._kill(wire)  # the engine notices that nobody reads only when it has a row to send
             wire.close()
 
     def _begun(self, wire: Wire, seconds: float) -> Session:

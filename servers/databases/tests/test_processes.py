@@ -194,7 +194,7 @@ async def test_full_server_says_so(connect: Connect) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([], "--database NAME=sqlite:////path/to/file.db, or --demo"),
+        ([], "--database NAME=URL, such as postgresql://… or a file's path, or --demo"),
         (["--database", "a=/no/such/file.db"], "no such file"),
         (["--database", "a={folder}"], "is not a file"),
         (["--database", "a={text}"], "is not an SQLite database"),

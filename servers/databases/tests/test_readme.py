@@ -4,8 +4,11 @@ import json
 import re
 from pathlib import Path
 
-from opsroom_databases.settings import DatabasesSettings
+import pytest
+from opsroom_databases.settings import DatabaseSettings, DatabasesSettings
 from opsroom_databases.tools import READ_TOOLS
+from opsroom_databases.writing import WRITE_TOOLS
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
@@ -21,21 +24,25 @@ def table_after(heading: str) -> list[list[str]]:
 def test_tools_table_is_the_code() -> None:
     """The table names every tool with the first sentence of its description."""
     expected = [
-        [f"`{tool.function.__name__}`", re.split(r"(?<=\.)\s", (tool.function.__doc__ or "").strip())[0]] for tool in READ_TOOLS
+        [f"`{tool.function.__name__}`", re.split(r"(?<=\.)\s", (tool.function.__doc__ or "").strip())[0]]
+        for tool in (*READ_TOOLS, *WRITE_TOOLS)
     ]
 
     assert table_after("Tools") == expected
 
 
-def test_settings_table_is_the_code() -> None:
+@pytest.mark.parametrize(
+    ("heading", "settings"), [("Settings", DatabasesSettings), ("Settings of one database", DatabaseSettings)]
+)
+def test_settings_table_is_the_code(heading: str, settings: type[BaseModel]) -> None:
     """The table has every setting with its default and meaning."""
     expected: list[list[str]] = []
-    for name, field in DatabasesSettings.model_fields.items():
+    for name, field in settings.model_fields.items():
         default = field.get_default(call_default_factory=True, validated_data={})
         shown = "" if default in (None, PydanticUndefined) else f"`{_plain(default)}`"
         expected.append([f"`{name}`", shown, field.description or ""])
 
-    assert table_after("Settings") == expected
+    assert table_after(heading) == expected
 
 
 def test_blocks_to_paste_are_valid() -> None:

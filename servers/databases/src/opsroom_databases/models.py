@@ -302,5 +302,40 @@ class TopQueries(Answer):
         return _with_hint(f"{since}Values stand as ?.\n{to_csv(header, rows)}", self.hint)
 
 
+WriteKind = Literal["insert", "update", "delete", "definition"]
+
+
+class WritePreview(BaseModel):
+    """A few of the rows that a statement changes."""
+
+    columns: list[Column] = Field(default_factory=list[Column])
+    before: list[list[Cell]] = Field(default_factory=list[list[Cell]])
+    after: list[list[Cell]] = Field(default_factory=list[list[Cell]])
+    masked: list[str] = Field(default_factory=list[str], description="Columns that look like secrets, shown as ***.")
+
+    def text(self) -> str:
+        names = [column.name for column in self.columns]
+        parts = [f"{when}:\n{to_csv(names, rows)}" for when, rows in (("before", self.before), ("after", self.after)) if rows]
+        return "\n".join(parts)
+
+
+class WriteResult(Answer):
+    """What a statement changed, or would change."""
+
+    database: str
+    applied: bool
+    rows_affected: int
+    also_changed: int = Field(0, description="Rows that triggers and foreign keys change besides.")
+    digest: str = Field(description="Of the statement, the database and the counts: what a person approved.")
+    preview: WritePreview
+    hint: str | None = None
+
+    @override
+    def text(self) -> str:
+        also = f", {self.also_changed:,} more by triggers and foreign keys" if self.also_changed else ""
+        lines = [f"{'Applied' if self.applied else 'Not applied'}: {self.rows_affected:,} rows{also}.", self.preview.text()]
+        return _with_hint("\n".join(filter(None, lines)), self.hint)
+
+
 def _with_hint(text: str, hint: str | None) -> str:
     return f"{text}\n({hint})" if hint else text

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from opsroom_shared.errors import InvalidInput, NotFound
+from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted
 from opsroom_shared.paging import Cursors
 
 from .names import did_you_mean
@@ -13,7 +13,7 @@ from .settings import DatabasesSettings
 from .sources import Source
 
 if TYPE_CHECKING:
-    from .providers import Database
+    from .providers import Database, WritableDatabase
 
 
 @dataclass
@@ -39,6 +39,23 @@ class Registry:
 
             self._open[name] = open_database(name, self.sources[name], self.settings)
         return self._open[name]
+
+    def may_write(self, name: str) -> bool:
+        database = self.settings.databases.get(name)
+        return self.settings.allow_writes and database is not None and database.writable
+
+    def writable(self, name: str | None) -> "tuple[WritableDatabase, bool]":
+        """The database *name*, and whether its schema may be changed. Raises NotPermitted where nothing of it may."""
+        from .providers import WritableDatabase
+
+        opened = self.get(name)
+        if not self.may_write(opened.name):
+            raise NotPermitted(
+                f"{opened.name} is read-only. A person changes that with writable = true in its section of the --config file."
+            )
+        if not isinstance(opened, WritableDatabase):
+            raise NotPermitted(f"Databases of the dialect {opened.dialect} cannot be changed by this server.")
+        return opened, self.settings.databases[opened.name].allow_ddl
 
     def all(self) -> "list[Database]":
         return [self.get(name) for name in self.sources]

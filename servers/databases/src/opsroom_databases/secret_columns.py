@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from opsroom_shared.errors import NotPermitted, ToolFailure
 from sqlglot import exp
@@ -10,6 +10,8 @@ from sqlglot import exp
 from .secret_lineage import Follower, parsed
 from .secret_names import Policy
 from .secret_scope import Dialect, Output, Outputs, Relation, Unfollowed
+from .secret_writes import WriteFollower
+from .write_safety import Write
 
 MASK = "***"
 """What stands for a value that is masked."""
@@ -122,11 +124,23 @@ class SecretColumns:
             outputs = follower.query(tree)
         except Unfollowed as reason:
             raise NotPermitted(self._not_followed(str(reason))) from None
-        if outputs is None:
-            return Masked(used=frozenset(follower.used))
-        positions = {at: tuple(sorted(output.origins)) for at, output in enumerate(outputs) if output.origins}
-        expected = tuple(output.name if output.certain else None for output in outputs) if positions else None
-        return Masked(positions, expected, frozenset(follower.used))
+        return replace(_masked(outputs), used=frozenset(follower.used))
+
+    def judge_write(self, write: Write) -> Masked:
+        """What to mask in the rows of RETURNING. Raises NotPermitted where a secret is read, or would lose its mask."""
+        mentioned = self.mentioned(write.sql)
+        if not mentioned or isinstance(write.tree, exp.Drop):
+            return NOTHING_MASKED
+        if write.kind == "definition":
+            raise NotPermitted(
+                f"{', '.join(sorted(mentioned))}: columns here are masked, and a changed definition could show them. "
+                "A person makes it by other means, or sets mask_except for these columns."
+            )
+        try:
+            outputs = WriteFollower(self._relations, self._dialect, write).returned()
+        except Unfollowed as reason:
+            raise NotPermitted(self._not_followed(str(reason))) from None
+        return _masked(outputs)
 
     def mentioned(self, sql: str) -> list[str]:
         """The relations with secrets whose names stand anywhere in *sql*, in its texts and comments too."""
@@ -220,6 +234,12 @@ class SecretColumns:
 
     def _without_excepted(self, shape: Shape, secret: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
         return {column: origins for column, origins in secret.items() if not self._policy.excepts(shape.name, column)}
+
+
+def _masked(outputs: Outputs) -> Masked:
+    positions = {at: tuple(sorted(output.origins)) for at, output in enumerate(outputs or ()) if output.origins}
+    names = tuple(output.name if output.certain else None for output in outputs or ())
+    return Masked(positions, names if positions else None)
 
 
 def _last_words(name: str) -> set[str]:

@@ -41,7 +41,7 @@ class _Named:
     ready: bool = True
 
 
-_Known: TypeAlias = Mapping[str, _Named]
+Known: TypeAlias = Mapping[str, _Named]
 
 
 def parsed(sql: str, dialect: Dialect) -> exp.Expr:
@@ -118,7 +118,7 @@ class Follower:
 
     # queries
 
-    def _query(self, node: exp.Expr, known: _Known, outer: Scope | None) -> Outputs:
+    def _query(self, node: exp.Expr, known: Known, outer: Scope | None) -> Outputs:
         self._depth += 1
         if self._depth > _DEEPEST:
             raise Unfollowed("it is nested too deeply")
@@ -136,7 +136,7 @@ class Follower:
         finally:
             self._depth -= 1
 
-    def _with(self, node: exp.Expr, known: _Known, outer: Scope | None) -> _Known:
+    def _with(self, node: exp.Expr, known: Known, outer: Scope | None) -> Known:
         clause = node.args.get("with_")
         if clause is None:
             return known
@@ -157,7 +157,7 @@ class Follower:
             worked[name] = _Named(distinct(outputs))
         return worked
 
-    def _recursive(self, name: str, cte: exp.Expr, known: _Known, outer: Scope | None) -> Outputs:
+    def _recursive(self, name: str, cte: exp.Expr, known: Known, outer: Scope | None) -> Outputs:
         """An expression that reads itself may not carry secrets at all: what it does with them is not followed."""
         if name in self._secret_relations:
             raise Unfollowed(f"{name} is both a table and a common table expression that reads itself")
@@ -173,7 +173,7 @@ class Follower:
             return None
         return tuple(replace(column, origins=secrets) for column in clean)
 
-    def _set_operation(self, node: exp.SetOperation, known: _Known, outer: Scope | None) -> Outputs:
+    def _set_operation(self, node: exp.SetOperation, known: Known, outer: Scope | None) -> Outputs:
         left, right = self._query(node.this, known, outer), self._query(node.expression, known, outer)
         both = [*(left or ()), *(right or ())]
         compares = not isinstance(node, exp.Union) or node.args.get("distinct") is not False
@@ -195,7 +195,7 @@ class Follower:
         self._clauses(node, ("this", "expression", "with_"), known, scope, outputs)
         return outputs
 
-    def _subquery(self, node: exp.Subquery, known: _Known, outer: Scope | None) -> Outputs:
+    def _subquery(self, node: exp.Subquery, known: Known, outer: Scope | None) -> Outputs:
         if isinstance(node.this, exp.Table):
             raise Unfollowed("a join in parentheses stands where a query was expected")
         outputs = self._query(node.this, known, outer)
@@ -205,7 +205,7 @@ class Follower:
         self._clauses(node, ("this", "with_", "alias", "joins"), known, scope, outputs)
         return outputs
 
-    def _values(self, node: exp.Values, known: _Known, outer: Scope | None) -> Outputs:
+    def _values(self, node: exp.Values, known: Known, outer: Scope | None) -> Outputs:
         scope = Scope(outer)
         width: set[int] = set()
         for row in node.expressions:
@@ -216,7 +216,7 @@ class Follower:
         self._clauses(node, ("expressions", "alias", "with_"), known, scope, None)
         return tuple(Output(f"column{number + 1}") for number in range(min(width, default=0)))
 
-    def _select(self, node: exp.Select, known: _Known, outer: Scope | None) -> Outputs:
+    def _select(self, node: exp.Select, known: Known, outer: Scope | None) -> Outputs:
         scope = Scope(outer)
         if source := node.args.get("from_"):
             self._from(source.this, known, scope)
@@ -245,7 +245,7 @@ class Follower:
 
     # sources
 
-    def _from(self, node: exp.Expr, known: _Known, scope: Scope, using: Sequence[str] | None = None) -> None:
+    def _from(self, node: exp.Expr, known: Known, scope: Scope, using: Sequence[str] | None = None) -> None:
         """Adds what stands in FROM or JOIN. *using* names the columns that both sides share and that are shown once."""
         if _is_parenthesised_join(node):
             if node.alias:
@@ -257,7 +257,7 @@ class Follower:
         for join in nested:
             self._join(join, known, scope)
 
-    def _parenthesised(self, node: exp.Expr, known: _Known, scope: Scope, using: Sequence[str] | None) -> None:
+    def _parenthesised(self, node: exp.Expr, known: Known, scope: Scope, using: Sequence[str] | None) -> None:
         inner = Scope(scope)
         self._from(node.this, known, inner)
         for join in node.args.get("joins") or ():
@@ -266,7 +266,7 @@ class Follower:
             raise Unfollowed("a join in parentheses is joined by the names of columns")
         scope.take_in(inner)
 
-    def _source(self, node: exp.Expr, known: _Known, scope: Scope) -> tuple[Source, list[exp.Expr]]:
+    def _source(self, node: exp.Expr, known: Known, scope: Scope) -> tuple[Source, list[exp.Expr]]:
         alias = node.args.get("alias")
         renames = [column.name for column in alias.args.get("columns") or ()] if isinstance(alias, exp.TableAlias) else []
         if isinstance(node, exp.Table):
@@ -291,7 +291,7 @@ class Follower:
     def _derived(self, name: str, columns: Outputs, renames: Sequence[str]) -> Source:
         return Source(name, distinct(renamed(columns, renames)))
 
-    def _table(self, node: exp.Table, renames: Sequence[str], known: _Known, scope: Scope) -> Source:
+    def _table(self, node: exp.Table, renames: Sequence[str], known: Known, scope: Scope) -> Source:
         if node.args.get("pivots"):
             raise Unfollowed("PIVOT is not understood")
         alias = node.alias_or_name.casefold()
@@ -323,7 +323,7 @@ class Follower:
             return Source(alias.casefold(), None)
         return Source(alias.casefold(), relation.columns, relation.hidden, relation.searches)
 
-    def _join(self, join: exp.Expr, known: _Known, scope: Scope) -> None:
+    def _join(self, join: exp.Expr, known: Known, scope: Scope) -> None:
         if not isinstance(join, exp.Join):
             raise Unfollowed(f"{type(join).__name__} is not understood")
         using = [name.name.casefold() for name in join.args.get("using") or ()]
@@ -346,7 +346,7 @@ class Follower:
 
     # expressions
 
-    def _projection(self, node: exp.Expr, known: _Known, scope: Scope) -> Outputs:
+    def _projection(self, node: exp.Expr, known: Known, scope: Scope) -> Outputs:
         if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
             return self._star(node, scope)
         bare = node.this if isinstance(node, exp.Alias) else node
@@ -383,7 +383,7 @@ class Follower:
         self._use(origins_of(columns))
         return tuple(replace(column, certain=bool(column.name)) for column in columns)
 
-    def _clauses(self, node: exp.Expr, read: Sequence[str], known: _Known, scope: Scope, outputs: Outputs) -> None:
+    def _clauses(self, node: exp.Expr, read: Sequence[str], known: Known, scope: Scope, outputs: Outputs) -> None:
         """Everything of a query that is no source and no projection."""
         for key, value in node.args.items():
             if key in read:
@@ -401,10 +401,10 @@ class Follower:
                 chosen = chosen[max(int(number.name[:6]) - 1, 0) : int(number.name[:6])]
             self._refuse(origins_of(chosen), number)
 
-    def _condition(self, node: exp.Expr, known: _Known, scope: Scope) -> None:
+    def _condition(self, node: exp.Expr, known: Known, scope: Scope) -> None:
         self._refuse(self._flow(node, known, scope), node)
 
-    def _flow(self, node: exp.Expr, known: _Known, scope: Scope) -> frozenset[str]:
+    def _flow(self, node: exp.Expr, known: Known, scope: Scope) -> frozenset[str]:
         """The secrets that the value of an expression, or what it compares, depends on."""
         found: set[str] = set()
         waiting = [node]
@@ -418,7 +418,7 @@ class Follower:
             found |= origins
         return frozenset(found)
 
-    def _own_flow(self, node: exp.Expr, known: _Known, scope: Scope) -> frozenset[str] | None:
+    def _own_flow(self, node: exp.Expr, known: Known, scope: Scope) -> frozenset[str] | None:
         """What *node* gives away; None where its parts say so."""
         if isinstance(node, exp.Query | exp.Values):
             outputs = self._query(node, known, scope)
@@ -442,7 +442,7 @@ class Follower:
         )
         return (scope.searchable or None) if is_search else None
 
-    def _relation_as_value(self, node: exp.Expr, known: _Known) -> frozenset[str] | None:
+    def _relation_as_value(self, node: exp.Expr, known: Known) -> frozenset[str] | None:
         """The secrets of a table that stands as a list of values: `x IN t`."""
         table = node.args.get("field") if isinstance(node, exp.In) else node
         names = {part.name.casefold() for part in table.find_all(exp.Identifier)} if isinstance(table, exp.Expr) else set[str]()

@@ -25,6 +25,8 @@ class DatabaseSettings(BaseModel):
         description="Where it is: postgresql://user:password@host/database, mysql://…, sqlite:////path, or a file's path."
     )
 
+    writable: bool = Field(default=False, description="With allow_writes, let run_write change it once a person approves.")
+    allow_ddl: bool = Field(default=False, description="Let run_write create, alter and drop tables, indexes and views, too.")
     mask: bool = Field(default=True, description="Mask the values of columns that look like secrets.")
     mask_also: tuple[str, ...] = Field(
         default=(), description="More columns to mask: column or table.column, with * for any part."

@@ -114,10 +114,26 @@ def check(text: str, rules: Rules) -> Statement:
         if tokens[0].text.upper() in ("PRAGMA", "EXPLAIN"):
             raise NotPermitted("Only a query can be explained.")
     tree = _parse(tokens, query_sql, rules)
+    if not isinstance(tree, _READS):
+        raise NotPermitted(
+            f"{tokens[0].text.upper()} is not a query. Only reading is allowed: SELECT, VALUES, WITH … SELECT, EXPLAIN."
+        )
+    check_parts(tree, tokens, query_sql, rules)
+    return Statement(sql, "explain" if explained else "query", tree, query_sql)
+
+
+def parsed(text: str, rules: Rules) -> tuple[str, list[Token], exp.Expr]:
+    """One statement of any kind: its text without what stands around it, its tokens, and its tree; nothing in it is judged."""
+    sql = bounded(text)
+    tokens = _one_statement(_tokens(sql, rules), sql)
+    return sql[: tokens[-1].end + 1], tokens, _parse(tokens, sql, rules)
+
+
+def check_parts(tree: exp.Expr, tokens: Sequence[Token], sql: str, rules: Rules, not_calls: frozenset[int] = frozenset()) -> None:
+    """Judges everything inside a statement. At *not_calls* stand names before parentheses that call nothing."""
     _check_nodes(tree, rules)
     _check_relations(tree, rules)
-    _check_calls(tokens, query_sql, rules, _table_calls(tree) if rules.tables_take_arguments else frozenset())
-    return Statement(sql, "explain" if explained else "query", tree, query_sql)
+    _check_calls(tokens, sql, rules, not_calls | (_table_calls(tree) if rules.tables_take_arguments else frozenset[int]()))
 
 
 def bounded(text: str) -> str:
@@ -181,12 +197,7 @@ def _parse(tokens: list[Token], sql: str, rules: Rules) -> exp.Expr:
         raise TooLarge("The statement is nested too deeply.") from None
     if len(trees) != 1 or trees[0] is None:
         raise NotPermitted("One statement at a time.")
-    root = trees[0]
-    if not isinstance(root, _READS):
-        raise NotPermitted(
-            f"{tokens[0].text.upper()} is not a query. Only reading is allowed: SELECT, VALUES, WITH … SELECT, EXPLAIN."
-        )
-    return root
+    return trees[0]
 
 
 @contextlib.contextmanager
@@ -238,10 +249,10 @@ def _table_calls(tree: exp.Expr) -> frozenset[int]:
     return frozenset(start for call in calls if isinstance(start := call.meta.get("start"), int))
 
 
-def _check_calls(tokens: Sequence[Token], sql: str, rules: Rules, table_calls: frozenset[int]) -> None:
+def _check_calls(tokens: Sequence[Token], sql: str, rules: Rules, not_calls: frozenset[int]) -> None:
     for token in called(tokens):
         name = token.text.lower()
-        if name not in rules.functions and token.start not in table_calls:
+        if name not in rules.functions and token.start not in not_calls:
             hint = did_you_mean(name, rules.functions)
             raise NotPermitted(f"The function {token.text} is not among those allowed here.{hint}\n{marked(sql, token.start)}")
 

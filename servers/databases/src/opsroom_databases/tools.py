@@ -19,38 +19,40 @@ from .workload import Order
 T = TypeVar("T")
 
 _PROGRESS_AFTER_SECONDS = 1.5
-_MAX_SQL = 100_000
+MAX_SQL = 100_000
 _MAX_SKIP = 1_000_000
 
 
-def _registry(context: Context = CurrentContext()) -> Registry:
+def the_registry(context: Context = CurrentContext()) -> Registry:
     return lifespan_value(context, Registry)
 
 
-Sql = Annotated[str, Field(description="One read-only statement in the database's dialect.", min_length=1, max_length=_MAX_SQL)]
+Sql = Annotated[str, Field(description="One read-only statement in the database's dialect.", min_length=1, max_length=MAX_SQL)]
 DatabaseName = Annotated[
     str | None, Field(description="From list_databases; may be left out where there is only one.", max_length=64)
 ]
 
 
-async def list_databases(registry: Registry = Depends(_registry)) -> DatabaseList:
+async def list_databases(registry: Registry = Depends(the_registry)) -> DatabaseList:
     """List the configured databases: dialect, version, size, and whether each answers."""
     states = await asyncio.gather(*(database.status() for database in registry.all()))
-    return DatabaseList(databases=states)
+    return DatabaseList(
+        databases=[state.model_copy(update={"read_only": not registry.may_write(state.name)}) for state in states]
+    )
 
 
 async def search_schema(
     query: Annotated[str, Field(description="Words, or a glob such as order*; * lists all, biggest first.", max_length=200)],
     database: DatabaseName = None,
     *,
-    registry: Registry = Depends(_registry),
+    registry: Registry = Depends(the_registry),
     context: Context = CurrentContext(),
 ) -> Matches:
     """Find tables and views by name, column or index, with row counts and sizes in bytes. The best match comes first."""
     from .search import find
 
     opened = registry.get(database)
-    relations, hint = find(await _with_progress(opened.relations(), context, "reading the schema"), query)
+    relations, hint = find(await with_progress(opened.relations(), context, "reading the schema"), query)
     return Matches(database=opened.name, relations=relations, truncated=hint is not None and bool(relations), hint=hint)
 
 
@@ -59,14 +61,14 @@ async def describe_table(
     database: DatabaseName = None,
     sample_rows: Annotated[int, Field(description="How many rows to show.", ge=0, le=20)] = 0,
     *,
-    registry: Registry = Depends(_registry),
+    registry: Registry = Depends(the_registry),
     context: Context = CurrentContext(),
 ) -> TableDescription:
     """Describe a table or view: columns, keys, indexes, foreign keys in both directions, row count, and rows on request."""
     from .providers import Sampling
 
     described = registry.get(database).describe(table, Sampling(rows=sample_rows))
-    return await _with_progress(described, context, "reading the table")
+    return await with_progress(described, context, "reading the table")
 
 
 async def run_query(
@@ -77,7 +79,7 @@ async def run_query(
         str | None, Field(description="next_cursor of the page before, with the same sql.", max_length=4_096)
     ] = None,
     *,
-    registry: Registry = Depends(_registry),
+    registry: Registry = Depends(the_registry),
     context: Context = CurrentContext(),
 ) -> QueryPage:
     """Run one read-only statement and return its rows as CSV.
@@ -88,7 +90,7 @@ async def run_query(
     question = f"{opened.name}\0{hashlib.sha256(sql.encode('utf-8', 'surrogatepass')).hexdigest()}"
     skip, state = _position(registry, question, cursor)
     limit = min(limit, registry.settings.max_rows)
-    page = await _with_progress(opened.query(sql, limit=limit, skip=skip), context, "running the query")
+    page = await with_progress(opened.query(sql, limit=limit, skip=skip), context, "running the query")
     following = skip + len(page.rows)
     hints: list[str] = []
     if state is not None and state != page.state:
@@ -115,25 +117,25 @@ async def explain_query(
     database: DatabaseName = None,
     *,
     analyze: Annotated[bool, Field(description="Also run it, within the limits, and report rows and time.")] = False,
-    registry: Registry = Depends(_registry),
+    registry: Registry = Depends(the_registry),
     context: Context = CurrentContext(),
 ) -> Explanation:
     """Show how the engine would run a query, with the costly steps marked, and advise indexes that it was checked to use."""
-    return await _with_progress(registry.get(database).explain(sql, analyze=analyze), context, "explaining the query")
+    return await with_progress(registry.get(database).explain(sql, analyze=analyze), context, "explaining the query")
 
 
 async def database_health(
     database: DatabaseName = None,
     focus: Annotated[Focus, Field(description="activity: sessions, locks, replication; storage: tables, files.")] = "all",
     *,
-    registry: Registry = Depends(_registry),
+    registry: Registry = Depends(the_registry),
     context: Context = CurrentContext(),
 ) -> DatabaseHealth:
     """Find what is wrong with a database: locks, idle transactions, bloat, old statistics, indexes, sequences.
 
     Each finding has evidence and what to do; what could not be checked is said.
     """
-    return await _with_progress(registry.get(database).health(focus), context, "checking the database")
+    return await with_progress(registry.get(database).health(focus), context, "checking the database")
 
 
 async def top_queries(
@@ -141,11 +143,11 @@ async def top_queries(
     limit: Annotated[int, Field(description="Most queries to return.", ge=1, le=50)] = 10,
     order: Annotated[Order, Field(description="What makes a query costly.")] = "total_time",
     *,
-    registry: Registry = Depends(_registry),
+    registry: Registry = Depends(the_registry),
     context: Context = CurrentContext(),
 ) -> TopQueries:
     """List the queries that cost the engine most, as it has counted them; where it does not count, how to switch that on."""
-    return await _with_progress(registry.get(database).top_queries(order, limit), context, "reading the statistics")
+    return await with_progress(registry.get(database).top_queries(order, limit), context, "reading the statistics")
 
 
 READ_TOOLS = (
@@ -171,7 +173,7 @@ def _position(registry: Registry, question: str, cursor: str | None) -> tuple[in
             raise InvalidInput("The cursor is not one of this tool's. Repeat the call without it.")
 
 
-async def _with_progress(work: Awaitable[T], context: Context, doing: str) -> T:
+async def with_progress(work: Awaitable[T], context: Context, doing: str) -> T:
     """Awaits *work*, and says once a second that it is still going when it takes long."""
     task = asyncio.ensure_future(work)
     try:

@@ -2,12 +2,25 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias, cast
+from typing import Protocol, TypeAlias, cast, runtime_checkable
+
+from opsroom_shared.errors import Conflict
 
 from ..cells import Cell
 from ..health import Focus
 from ..health.thresholds import THRESHOLDS, Thresholds
-from ..models import Column, DatabaseHealth, DatabaseStatus, Explanation, RelationKind, RowsAre, TableDescription, TopQueries
+from ..models import (
+    Column,
+    DatabaseHealth,
+    DatabaseStatus,
+    Explanation,
+    RelationKind,
+    RowsAre,
+    TableDescription,
+    TopQueries,
+    WriteKind,
+    WritePreview,
+)
 from ..settings import DatabasesSettings
 from ..sources import LocalFile, NetworkSource, Source
 from ..workload import Order
@@ -89,6 +102,43 @@ class Database(Protocol):
 
     async def aclose(self) -> None:
         """Stops what still runs, and lets go of everything."""
+        ...
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What a statement changes, with a few of the rows; the same for one that was tried and for one that was applied."""
+
+    kind: WriteKind
+    rows: int
+    also: int
+    """Rows that triggers and foreign keys change besides."""
+    every_row: bool
+    """Whether no condition says which rows it changes."""
+    preview: WritePreview
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.rows, self.also
+
+
+class Uncertain(Conflict):
+    """Nobody knows whether a change was applied: all of it was, or nothing."""
+
+
+@runtime_checkable
+class WritableDatabase(Protocol):
+    """A database that can be changed. The caller has made sure that it may be."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def write(self, sql: str, *, definitions: bool, approved: tuple[int, int] | None) -> Effect:
+        """Runs the statement *sql* in a transaction, and takes it back unless its counts are those *approved*.
+
+        With None it is only tried. Raises Conflict, with nothing applied, where the counts are others by now. *definitions*
+        says whether the schema may be changed.
+        """
         ...
 
 

@@ -21,10 +21,11 @@ from ..sources import LocalFile, file_problem
 from ..sql_safety import Statement, check
 from ..workload import Order
 from ..workload.sqlite import nothing_counted
-from . import Relation, Rows, Sampling, sqlite_worker
+from . import Effect, Relation, Rows, Sampling, sqlite_worker
 from .sqlite_catalog import Catalog
 from .sqlite_file import GuardedFile, cell, quoted, shown
 from .sqlite_secrets import Known, Secrets
+from .sqlite_writes import SqliteWrites
 
 _ALL = 1 << 60
 _WORTH_AN_INDEX = 1_000
@@ -46,9 +47,12 @@ class SqliteDatabase:
         self._file = GuardedFile(name, source, settings)
         self._catalog = Catalog(self._file)
         self._secrets = Secrets(self._file, settings.masking(name))
+        self._writes: SqliteWrites | None = None
 
     async def aclose(self) -> None:
         await self._file.aclose()
+        if self._writes:
+            await self._writes.aclose()
 
     async def status(self) -> DatabaseStatus:
         status = DatabaseStatus(name=self.name, dialect=self.dialect, read_only=True, reachable=False)
@@ -131,6 +135,10 @@ class SqliteDatabase:
             )
             explanation.rows, explanation.elapsed_ms = run["seen"], run["milliseconds"]
         return explanation
+
+    async def write(self, sql: str, *, definitions: bool, approved: tuple[int, int] | None) -> Effect:
+        writes = self._writes = self._writes or SqliteWrites(self._file, self._settings)
+        return await self._secrets.reading(lambda known: writes.write(sql, known, definitions=definitions, approved=approved))
 
     async def role_sql(self) -> str:
         path = quote(str(await self._file.path()))

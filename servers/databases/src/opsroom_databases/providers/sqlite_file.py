@@ -48,14 +48,8 @@ class GuardedFile:
     def __init__(self, name: str, source: LocalFile, settings: DatabasesSettings) -> None:
         self.name = name
         self._source, self._settings = source, settings
-        policy = sqlite_worker.Policy(
-            functions=sorted(RULES.functions | RULES.operators),
-            pragmas=sorted(RULES.pragmas),
-            pragmas_with_argument=sorted(RULES.pragmas_with_argument),
-            tables=sorted(MODULES),
-            memory_bytes=settings.memory_mib << 20,
-        )
-        self._pool = WorkerPool(Path(sqlite_worker.__file__), cast("Mapping[str, object]", policy), settings.concurrency)
+        script = Path(sqlite_worker.__file__)
+        self._pool = WorkerPool(script, cast("Mapping[str, object]", policy(settings)), settings.concurrency)
 
     async def path(self) -> Path:
         return await self._source.path()
@@ -157,6 +151,17 @@ class GuardedFile:
             return [(shown(table), shown(column)) for table, column in (await self.rows((_NAMES, ())))[0]]
         except ToolFailure:
             return []  # a suggestion is not worth a second failure
+
+
+def policy(settings: DatabasesSettings) -> sqlite_worker.Policy:
+    """What the engine's own guard lets a statement do."""
+    return sqlite_worker.Policy(
+        functions=sorted(RULES.functions | RULES.operators),
+        pragmas=sorted(RULES.pragmas),
+        pragmas_with_argument=sorted(RULES.pragmas_with_argument),
+        tables=sorted(MODULES),
+        memory_bytes=settings.memory_mib << 20,
+    )
 
 
 def nearest_in_schema(name: str, is_table: bool, statement: Statement, existing: Sequence[tuple[str, str]]) -> list[str]:  # noqa: FBT001

@@ -35,6 +35,7 @@ _TABLES = """
 _COLUMNS = """
     SELECT t.name, c.name, c.type, c.pk, c.hidden FROM pragma_table_list t, pragma_table_xinfo(t.name) c
     WHERE t.schema = 'main' AND t.type IN ('table', 'shadow') ORDER BY t.name, c.cid"""
+_INSIDE = "SELECT name FROM sqlite_schema WHERE type IN ('view', 'trigger')"
 _COLUMNS_OF = "SELECT ?1, name, type, pk, hidden FROM pragma_table_xinfo(?1) ORDER BY cid"
 _ROW_NUMBERS = ("rowid", "oid", "_rowid_")
 _MODULE = re.compile(r"\bUSING\s+(?P<module>\w+)\s*(?:\((?P<arguments>.*)\))?", re.IGNORECASE | re.DOTALL)
@@ -54,6 +55,7 @@ class Known:
     stamp: sqlite_worker.Stamp | None
     """None where nothing is masked."""
     views: tuple[str, ...] = ()
+    """Views and triggers."""
 
     def guarding(self, used: Iterable[tuple[str, str]]) -> sqlite_worker.Secrets | None:
         """What the engine's own guard must not let a statement read that was judged to read only the secrets *used*."""
@@ -102,7 +104,7 @@ class Secrets:
             with suppress(InvalidInput):  # a broken one cannot be queried either
                 columns += await self._rows(_COLUMNS_OF, name)
         shapes = _shapes(tables, columns)
-        views = tuple(shape.name for shape in shapes if shape.definition is not None)
+        views = tuple(_whole(name) for (name,) in await self._rows(_INSIDE))
         return Known(SecretColumns(self._policy, shapes, DIALECT), [inode, int(str(version))], views)
 
     async def _rows(self, sql: str, *parameters: str) -> list[list[sqlite_worker.Sent]]:

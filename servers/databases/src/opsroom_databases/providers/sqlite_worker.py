@@ -13,9 +13,9 @@ import sqlite3
 import struct
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing, suppress
-from typing import Literal, TypeAlias, TypedDict, cast
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from typing import Literal, TypeAlias, TypedDict, TypeVar, cast
 
 Scalar: TypeAlias = int | float | str | bytes | None
 Cut: TypeAlias = list[str | int]
@@ -180,15 +180,23 @@ class Guard:
         return sqlite3.SQLITE_DENY
 
 
+G = TypeVar("G", bound=Guard)
+
+
 def main() -> None:
+    serve(Guard, _answer)
+
+
+def serve(make_guard: Callable[[Policy], G], answer_to: Callable[[object, G], Mapping[str, object]]) -> None:
+    """Answers requests until EOF, or until an answer is the last."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is for the server, which then closes stdin
     policy = cast("Policy | None", _receive())
     if policy is None:
         return
     _set_limit(resource.RLIMIT_AS, policy["memory_bytes"])
-    guard = Guard(policy)
-    while (request := cast("Request | None", _receive())) is not None:
-        answer = _answer(request, guard)
+    guard = make_guard(policy)
+    while (request := _receive()) is not None:
+        answer = answer_to(request, guard)
         _send(answer)
         if answer.get("last"):
             return
@@ -204,32 +212,39 @@ def _receive() -> object:
     return json.loads(sys.stdin.buffer.read(length))
 
 
-def _send(answer: Answer) -> None:
+def _send(answer: Mapping[str, object]) -> None:
     body = json.dumps(answer, separators=(",", ":")).encode()
     sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
     sys.stdout.buffer.flush()
 
 
-def _answer(request: Request, guard: Guard) -> Answer:
+@contextmanager
+def alarm(seconds: float) -> Generator[None]:
+    """Ends the process some time after *seconds*: without a handler also inside the engine, and when the owner is gone."""
+    signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _answer(received: object, guard: Guard) -> Answer:
+    request = cast("Request", received)
     deadline = time.monotonic() + request["seconds"]
-    # without a handler the alarm ends the process, also inside the engine and when the owner is gone
-    signal.setitimer(signal.ITIMER_REAL, request["seconds"] + _GRACE_SECONDS)
     pages: list[Page] = []
     answer = Answer(pages=pages)
     guard.begin(request["secrets"])
     try:
-        with closing(_connect(request, guard, deadline)) as connection:
+        with alarm(request["seconds"]), closing(_connect(request, guard, deadline)) as connection:
             pages += (_read(connection, read) for read in request["reads"])
             if rehearsal := request["rehearsal"]:
                 answer["plans"] = _rehearse(connection, rehearsal, guard, deadline)
     except Exception as error:  # noqa: BLE001 - every failure is an answer; only the owner can tell whose fault it was
-        return _failure(error, guard, late=time.monotonic() >= deadline)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        return failure(error, guard, late=time.monotonic() >= deadline)
     return answer
 
 
-def _failure(error: Exception, guard: Guard, *, late: bool) -> Answer:
+def failure(error: Exception, guard: Guard, *, late: bool) -> Answer:
     message = str(error)[:2_000]
     kind: Failure = "sql"
     if isinstance(error, MemoryError):
@@ -253,24 +268,17 @@ def _failure(error: Exception, guard: Guard, *, late: bool) -> Answer:
 
 
 def _connect(request: Request, guard: Guard, deadline: float) -> sqlite3.Connection:
-    """A connection that can only read, and that nothing survives: it is opened for one request."""
+    """A connection that can only read."""
     path = request["path"]
     # Nothing this process does needs to write a file, but for the shared index of a database in WAL mode.
     _set_limit(resource.RLIMIT_FSIZE, _WAL_INDEX_BYTES if _is_wal(path) else 0)
-    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    connection = sqlite3.connect(
-        f"file://{escaped}?mode=ro", uri=True, isolation_level=None, cached_statements=0, timeout=_BUSY_SECONDS
-    )
+    connection = opened(path, "ro", deadline)
     try:
-        connection.text_factory = _text
-        for limit, value in _LIMITS:
-            connection.setlimit(limit, value)
-        for pragma in ("query_only = ON", "temp_store = MEMORY", "cell_size_check = ON"):
-            connection.execute(f"PRAGMA {pragma}")
-        connection.set_progress_handler(_late(deadline), _STEPS_BETWEEN_CHECKS)
-        _connect_virtual_tables(connection, guard.built_in_tables(" ".join(read["sql"] for read in request["reads"])))
+        connection.execute("PRAGMA query_only = ON")
+        connect_virtual_tables(connection, guard.built_in_tables(" ".join(read["sql"] for read in request["reads"])))
         if secrets := request["secrets"]:
-            _hold_schema(connection, path, secrets["stamp"])
+            connection.execute("BEGIN")
+            check_schema(connection, path, secrets["stamp"])
         connection.set_authorizer(guard.authorize)
     except BaseException:
         connection.close()
@@ -278,11 +286,29 @@ def _connect(request: Request, guard: Guard, deadline: float) -> sqlite3.Connect
     return connection
 
 
-def _hold_schema(connection: sqlite3.Connection, path: str, stamp: Stamp) -> None:
-    """Begins a transaction in which the schema is, and stays, the expected one. Raises SchemaChanged."""
-    connection.execute("BEGIN")
+def opened(path: str, mode: Literal["ro", "rw"], deadline: float) -> sqlite3.Connection:
+    """A bounded connection, which nothing survives: it is opened for one request."""
+    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    connection = sqlite3.connect(
+        f"file://{escaped}?mode={mode}", uri=True, isolation_level=None, cached_statements=0, timeout=_BUSY_SECONDS
+    )
+    try:
+        connection.text_factory = _text
+        for limit, value in _LIMITS:
+            connection.setlimit(limit, value)
+        for pragma in ("temp_store = MEMORY", "cell_size_check = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.set_progress_handler(_late(deadline), _STEPS_BETWEEN_CHECKS)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def check_schema(connection: sqlite3.Connection, path: str, stamp: Stamp) -> None:
+    """Inside a transaction, from which on the schema stays the expected one. Raises SchemaChanged."""
     (version,) = connection.execute("PRAGMA schema_version").fetchone()
-    if [os.stat(path).st_ino, version] != stamp:  # noqa: PTH116 - as above
+    if [os.stat(path).st_ino, version] != stamp:  # noqa: PTH116 - pathlib costs a third of this process's start
         raise SchemaChanged
 
 
@@ -290,7 +316,7 @@ def _late(deadline: float) -> Callable[[], bool]:
     return lambda: time.monotonic() >= deadline
 
 
-def _connect_virtual_tables(connection: sqlite3.Connection, built_in: list[str]) -> None:
+def connect_virtual_tables(connection: sqlite3.Connection, built_in: list[str]) -> None:
     """Lets virtual tables set themselves up before the authorizer watches.
 
     They declare themselves through the schema table, and an R-tree prepares writes that it never makes here.
@@ -318,7 +344,7 @@ def _read(connection: sqlite3.Connection, read: Read) -> Page:
         seen, size, more = 0, 0, False
         for row in cursor:
             if seen >= read["skip"]:
-                sent = [_shrunk(value, cell) for value in row]
+                sent = [shrunk(value, cell) for value in row]
                 for position in read["masked"]:
                     sent[position] = None if row[position] is None else MASK
                 size += sum(_size(value) for value in sent)
@@ -336,7 +362,7 @@ def _read(connection: sqlite3.Connection, read: Read) -> Page:
     )
 
 
-def _shrunk(value: Scalar, cell: int) -> Sent:
+def shrunk(value: Scalar, cell: int) -> Sent:
     """*value* as it is sent: long text as ["text", its start, its length], a blob as ["blob", its length, its hash]."""
     if isinstance(value, str) and len(value) > cell:
         return ["text", value[:cell], len(value)]

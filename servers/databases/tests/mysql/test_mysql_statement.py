@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opsroom_databases.dialects.mysql_lexer import Kind, scan
+from opsroom_databases.dialects.mysql_lexer import scan
 from opsroom_databases.dialects.mysql_statement import read
+from opsroom_databases.dialects.tokens import Kind
 from opsroom_shared.errors import InvalidInput, NotPermitted, TooLarge, ToolFailure
 from sqlglot import exp
 

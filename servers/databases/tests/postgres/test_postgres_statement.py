@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from opsroom_databases.dialects.postgres_lexer import Kind, scan
+from opsroom_databases.dialects.postgres_lexer import scan
 from opsroom_databases.dialects.postgres_statement import Reading, read
+from opsroom_databases.dialects.tokens import Kind
 from opsroom_shared.errors import InvalidInput, NotPermitted, TooLarge, ToolFailure
 
 _WORDS = """

@@ -5,12 +5,11 @@ It holds in the SQL mode that every session of ours has: double quotes are liter
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from opsroom_shared.errors import InvalidInput, NotPermitted
 
 from ..sql_position import marked
+from .tokens import Kind, Piece, Scan, Token, ascii_lower
 
 _SPACE = re.compile(r"[ \t\n\r\f\v]+")
 _LINE_COMMENT = re.compile(r"(?:#|--(?=[\x01-\x20\x7f]|\Z))[^\n]*")
@@ -28,60 +27,12 @@ _PREFIX = re.compile(r"[nNxXbB](?=')")
 _OPERATOR = re.compile(r":=|<=>|->>|<<|>>|<>|<=|>=|!=|\|\||&&|->|\\N|[-+*/%=<>!|&^~,()\[\].;:?{}]")
 
 
-class Kind(Enum):
-    WORD = auto()
-    """A name or keyword without quotes, in lower case."""
-    NAME = auto()
-    """A name in backticks, without them."""
-    STRING = auto()
-    NUMBER = auto()
-    VARIABLE = auto()
-    """`@name` or `@@name`."""
-    OPERATOR = auto()
-    """An operator or a mark of punctuation."""
-
-
-@dataclass(frozen=True)
-class Token:
-    kind: Kind
-    text: str
-    start: int
-    end: int
-
-    def is_word(self, *words: str) -> bool:
-        return self.kind is Kind.WORD and self.text in words
-
-    def is_mark(self, mark: str) -> bool:
-        return self.kind is Kind.OPERATOR and self.text == mark
-
-    @property
-    def is_name(self) -> bool:
-        return self.kind in (Kind.WORD, Kind.NAME)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A statement's tokens, and the statement with a space for every character of its comments."""
-
-    tokens: list[Token]
-    sql: str
-
-
 def scan(sql: str) -> Scan:
     """*sql* as tokens. Raises InvalidInput where the engine's scanner would fail, NotPermitted for a comment that it runs."""
-    tokens: list[Token] = []
-    blanked: list[str] = []
-    copied = 0
-    for start, end, token in _pieces(sql):
-        if token is not None:
-            tokens.append(token)
-        else:
-            blanked += (sql[copied:start], re.sub(r"[^\n]", " ", sql[start:end]))
-            copied = end
-    return Scan(tokens, "".join([*blanked, sql[copied:]]))
+    return Scan.of(sql, _pieces(sql), line_ends="\n")
 
 
-def _pieces(sql: str) -> Iterator[tuple[int, int, Token | None]]:
+def _pieces(sql: str) -> Iterator[Piece]:
     """Where each token and each comment stands."""
     position = 0
     before: Token | None = None
@@ -124,7 +75,7 @@ def _part_of_name(sql: str, start: int, adjoining: Token | None) -> Token | None
     if sql[start] == "." and adjoining.is_name:
         return Token(Kind.OPERATOR, ".", start, start + 1)
     if adjoining.is_mark(".") and (match := _WORD.match(sql, start)):
-        return Token(Kind.WORD, _lower(match[0]), start, match.end())
+        return Token(Kind.WORD, ascii_lower(match[0]), start, match.end())
     return None
 
 
@@ -143,7 +94,7 @@ def _token(sql: str, start: int) -> Token:
         if match := pattern.match(sql, start):
             return Token(kind, match[0], start, match.end())
     if match := _WORD.match(sql, start):
-        return Token(Kind.WORD, _lower(match[0]), start, match.end())
+        return Token(Kind.WORD, ascii_lower(match[0]), start, match.end())
     raise InvalidInput(f"The statement cannot be read: this character has no meaning in SQL.\n{marked(sql, start)}")
 
 
@@ -162,8 +113,3 @@ def _variable(sql: str, start: int) -> Token:
     if match is None:
         raise InvalidInput(f"The statement cannot be read: a variable's name is missing here.\n{marked(sql, start)}")
     return Token(Kind.VARIABLE, sql[start : match.end()].lower(), start, match.end())
-
-
-def _lower(name: str) -> str:
-    """ASCII letters only: no other letter makes a word of the engine's grammar."""
-    return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in name)

@@ -24,7 +24,8 @@ from .mysql import (
     SHOWS,
     SYNTAX,
 )
-from .mysql_lexer import Kind, Token, scan
+from .mysql_lexer import scan
+from .tokens import Kind, Token
 
 _MAX_TOKENS = 30_000
 _MAX_DEPTH = 200

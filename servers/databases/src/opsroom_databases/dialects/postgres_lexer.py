@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import Enum, auto
 
 from opsroom_shared.errors import InvalidInput
 
 from ..sql_position import marked
+from .tokens import Kind, Piece, Scan, Token, ascii_lower
 
 _NAME_BYTES = 63
 """The engine cuts longer names to this length, so a longer name is another way to write the shorter one."""
@@ -35,59 +34,12 @@ _CONTINUED = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n
 _PREFIX = re.compile(r"[eE](?=')|[bBxXnN](?=')|[uU]&(?=['\"])")
 
 
-class Kind(Enum):
-    WORD = auto()
-    """A name or keyword without quotes, in lower case."""
-    NAME = auto()
-    """A name in double quotes, without them."""
-    STRING = auto()
-    NUMBER = auto()
-    OPERATOR = auto()
-    PUNCTUATION = auto()
-    PARAMETER = auto()
-
-
-@dataclass(frozen=True)
-class Token:
-    kind: Kind
-    text: str
-    start: int
-    end: int
-
-    def is_word(self, *words: str) -> bool:
-        return self.kind is Kind.WORD and self.text in words
-
-    def is_mark(self, mark: str) -> bool:
-        return self.kind is Kind.PUNCTUATION and self.text == mark
-
-    @property
-    def is_name(self) -> bool:
-        return self.kind in (Kind.WORD, Kind.NAME)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """A statement's tokens, and the statement with a space for every character of its comments."""
-
-    tokens: list[Token]
-    sql: str
-
-
 def scan(sql: str) -> Scan:
     """*sql* as tokens. Raises InvalidInput where the engine's scanner would fail, or where names are written in escapes."""
-    tokens: list[Token] = []
-    blanked: list[str] = []
-    copied = 0
-    for start, end, token in _pieces(sql):
-        if token is not None:
-            tokens.append(token)
-        else:
-            blanked += (sql[copied:start], re.sub(r"[^\n\r]", " ", sql[start:end]))
-            copied = end
-    return Scan(tokens, "".join([*blanked, sql[copied:]]))
+    return Scan.of(sql, _pieces(sql), line_ends="\n\r")
 
 
-def _pieces(sql: str) -> Iterator[tuple[int, int, Token | None]]:
+def _pieces(sql: str) -> Iterator[Piece]:
     """Where each token and each comment stands."""
     position = 0
     while position < len(sql):
@@ -132,7 +84,7 @@ def _token(sql: str, start: int) -> Token:
         if match := pattern.match(sql, start):
             return Token(kind, match[0], start, match.end())
     if match := _WORD.match(sql, start):
-        return Token(Kind.WORD, _cut(_lower(match[0])), start, match.end())
+        return Token(Kind.WORD, _cut(ascii_lower(match[0])), start, match.end())
     if match := _OPERATOR.match(sql, start):
         text = _operator(match[0])
         return Token(Kind.OPERATOR, text, start, start + len(text))
@@ -161,11 +113,6 @@ def _operator(run: str) -> str:
     while len(text) > 1 and text[-1] in "+-" and not _MAY_END_IN_SIGN.intersection(text[:-1]):
         text = text[:-1]
     return text
-
-
-def _lower(name: str) -> str:
-    """As the engine folds names in UTF-8: ASCII letters only."""
-    return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in name)
 
 
 def _cut(name: str) -> str:

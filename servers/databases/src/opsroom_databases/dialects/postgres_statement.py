@@ -13,7 +13,8 @@ from sqlglot.errors import SqlglotError
 from ..sql_position import marked
 from ..sql_safety import bounded
 from .postgres import ALSO_SYNTAX, DENIED_RELATIONS, EXPLAIN_OPTIONS, GRAMMAR_WORDS, HIDDEN_SETTINGS
-from .postgres_lexer import Kind, Token, scan
+from .postgres_lexer import scan
+from .tokens import Kind, Token
 
 _MAX_TOKENS = 30_000
 _MAX_DEPTH = 200

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from opsroom_shared.errors import NotPermitted, ToolFailure
 
 from ..dialects.mysql import BODY_SYNTAX, DENIED_SCHEMA, FOREIGN_BODY_WORDS, FUNCTIONS, ONLY_FUNCTIONS
-from ..dialects.mysql_lexer import Kind, Token, scan
+from ..dialects.mysql_lexer import scan
 from ..dialects.mysql_statement import Call, Reading, calls_in
+from ..dialects.tokens import Kind, Token
 from ..names import did_you_mean
 from ..sql_position import marked
 from .mysql_rows import plain

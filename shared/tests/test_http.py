@@ -12,6 +12,7 @@ import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
 from mcp import MCPError
+from opsroom_shared.http import listen
 from opsroom_shared.testing.process import Json, ServerProcess, server_process
 
 MODES = ("auto", "legacy")
@@ -175,3 +176,13 @@ def test_port_in_use(notes: list[str]) -> None:
     assert ended.stderr == (
         f"opsroom-notes: http: cannot listen on 127.0.0.1:{port}: Address already in use. Choose another HOST:PORT\n"
     )
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:0", "[::1]:0"])
+def test_answers_leave_at_once(address: str) -> None:
+    """A connection sends the body of an answer without waiting until the client has confirmed its head."""
+    with listen(address) as listener, socket.create_connection(listener.getsockname()[:2]):
+        accepted, _ = listener.accept()
+
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

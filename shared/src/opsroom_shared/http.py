@@ -43,10 +43,13 @@ def listen(address: str) -> socket.socket:
     host, port = host_port(address)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise ConfigError(f"http: cannot listen on {address}: {reason}. Choose another HOST:PORT") from None
+    # asyncio sets it for sockets that it makes itself. Without it an answer's body waits 40 ms for the client to confirm its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def serve_http(mcp: "FastMCP", ready: Ready, settings: ServerSettings, listener: socket.socket, ending: "Ending") -> None:

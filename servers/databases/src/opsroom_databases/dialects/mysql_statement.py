@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-import sqlglot
 from opsroom_shared.errors import InvalidInput, NotPermitted, TooLarge
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from ..sql_position import marked
 from ..sql_safety import bounded
@@ -25,9 +23,9 @@ from .mysql import (
     SYNTAX,
 )
 from .mysql_lexer import scan
-from .tokens import Kind, Token
+from .statement import one_statement, read_tree
+from .tokens import Kind, Token, ascii_lower
 
-_MAX_TOKENS = 30_000
 _MAX_DEPTH = 200
 
 Sort: TypeAlias = Literal["query", "explain", "show"]
@@ -35,21 +33,6 @@ Sort: TypeAlias = Literal["query", "explain", "show"]
 _BEGINS_QUERY = ("select", "values", "table", "with")
 _EXPLAINS = ("explain", "describe", "desc", "analyze")
 _FORMATS = ("json", "traditional", "tree")
-_NOT_READS = (
-    exp.Insert,
-    exp.Update,
-    exp.Delete,
-    exp.Into,
-    exp.Lock,
-    exp.DDL,
-    exp.Command,
-    exp.Set,
-    exp.Merge,
-    exp.Drop,
-    exp.Copy,
-    exp.Transaction,
-)
-_READS = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table)
 _REFUSED = {
     "into": "INTO writes a file or sets a variable. Leave it out to get the rows.",
     "lock": "FOR UPDATE, FOR SHARE and LOCK IN SHARE MODE lock rows. Leave them out.",
@@ -89,7 +72,7 @@ def read(text: str, database: str) -> Reading:
     """*text* as a statement that may run in *database*. Raises InvalidInput, NotPermitted or TooLarge with the reason."""
     sql = bounded(text)
     scanned = scan(sql)
-    tokens = _one_statement(scanned.tokens, sql)
+    tokens = one_statement(scanned.tokens, sql, lambda token: token.is_mark("?"))
     sql = scanned.sql[: tokens[-1].end]
     _check_schemas(tokens, database, sql)
     if tokens[0].is_word("show"):
@@ -106,24 +89,6 @@ def read(text: str, database: str) -> Reading:
         tree=_tree(inner, sql),
         calls=tuple(calls_in(inner)),
     )
-
-
-def _one_statement(tokens: list[Token], sql: str) -> list[Token]:
-    if len(tokens) > _MAX_TOKENS:
-        raise TooLarge(f"The statement has more than {_MAX_TOKENS:,} words.")
-    while tokens and tokens[-1].is_mark(";"):
-        tokens = tokens[:-1]
-    if not tokens:
-        raise InvalidInput("The statement is empty: there is nothing but comments in it.")
-    for token in tokens:
-        if token.is_mark(";"):
-            raise NotPermitted(f"One statement at a time, and another one follows here:\n{marked(sql, token.start)}")
-        if token.is_mark("?"):
-            raise InvalidInput(
-                "The statement has a parameter, and there are no values for parameters. Write the value itself.\n"
-                f"{marked(sql, token.start)}"
-            )
-    return tokens
 
 
 def _check_schemas(tokens: Sequence[Token], database: str, sql: str) -> None:
@@ -241,7 +206,7 @@ def calls_in(tokens: Sequence[Token]) -> list[Call]:
     for index, (token, after) in enumerate(pairwise(tokens)):
         if not (token.is_name and after.is_mark("(")) or (index and _ends_operand(tokens[index - 1])):
             continue
-        name = _folded(token.text)
+        name = ascii_lower(token.text)
         schema = tokens[index - 2].text if index > 1 and tokens[index - 1].is_mark(".") and tokens[index - 2].is_name else None
         syntax = token.kind is Kind.WORD and name in SYNTAX
         if schema is None and ((syntax and name not in MAY_BE_NAMES) or name in _SURELY_BUILT_IN):
@@ -266,10 +231,6 @@ def _names_cte(tokens: Sequence[Token], index: int) -> bool:
     return False
 
 
-def _folded(name: str) -> str:
-    return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in name)
-
-
 def _without(sql: str, tokens: Sequence[Token]) -> str:
     image = list(sql)
     for token in tokens:
@@ -278,22 +239,9 @@ def _without(sql: str, tokens: Sequence[Token]) -> str:
 
 
 def _tree(tokens: Sequence[Token], sql: str) -> exp.Expr | None:
-    """The query as sqlglot reads it. What it reads must be a read; what it cannot read, the engine's own parser judges."""
     image = list(sql)
     for first, second in pairwise(tokens):
         if first.is_mark("-") and second.is_mark("-") and first.end == second.start:
             image[first.start : second.end] = "+ "  # two signs, where sqlglot sees a comment
     text = "".join(image[tokens[0].start : tokens[-1].end])
-    try:
-        trees = sqlglot.parse(text, read="mysql", error_level=sqlglot.ErrorLevel.IMMEDIATE)
-    except SqlglotError:
-        return None
-    except RecursionError:
-        raise TooLarge("The statement is nested too deeply.") from None
-    if len(trees) != 1 or trees[0] is None:
-        raise NotPermitted("One statement at a time.")
-    if isinstance(trees[0], exp.Command):
-        return None
-    if not isinstance(trees[0], _READS) or trees[0].find(*_NOT_READS):
-        raise NotPermitted("Only reading is allowed: no writing, locking or setting anywhere in the statement.")
-    return trees[0]
+    return read_tree(text, "mysql")

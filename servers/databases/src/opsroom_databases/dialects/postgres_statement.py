@@ -5,18 +5,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
-import sqlglot
 from opsroom_shared.errors import InvalidInput, NotPermitted, TooLarge
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from ..sql_position import marked
 from ..sql_safety import bounded
 from .postgres import ALSO_SYNTAX, DENIED_RELATIONS, EXPLAIN_OPTIONS, GRAMMAR_WORDS, HIDDEN_SETTINGS
 from .postgres_lexer import scan
+from .statement import one_statement, read_tree
 from .tokens import Kind, Token
 
-_MAX_TOKENS = 30_000
 _MAX_DEPTH = 200
 
 Sort: TypeAlias = Literal["query", "explain", "show"]
@@ -24,21 +22,6 @@ Sort: TypeAlias = Literal["query", "explain", "show"]
 _BEGINS_QUERY = ("select", "values", "table", "with")
 _WRITES = ("insert", "update", "delete", "merge")
 _LOCKS = ("update", "share", "no", "key")
-_NOT_READS = (
-    exp.Insert,
-    exp.Update,
-    exp.Delete,
-    exp.Into,
-    exp.Lock,
-    exp.Create,
-    exp.Command,
-    exp.Set,
-    exp.Merge,
-    exp.Drop,
-    exp.Copy,
-    exp.Transaction,
-)
-_READS = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table)
 # Operators that sqlglot reads; any other, such as one of an extension, is read as + in its copy.
 _KNOWN_TO_SQLGLOT = """
     + - * / % ^ < > = <= >= <> != || -> ->> #> #>> #- @> <@ ? ?| ?& @? @@ && ~ !~ ~* !~* ~~ !~~ ~~* !~~* | & # << >> => -|-
@@ -77,7 +60,7 @@ def read(text: str) -> Reading:
     """*text* as a statement that may run. Raises InvalidInput, NotPermitted or TooLarge with the reason."""
     sql = bounded(text)
     scanned = scan(sql)
-    tokens = _one_statement(scanned.tokens, sql)
+    tokens = one_statement(scanned.tokens, sql, lambda token: token.kind is Kind.PARAMETER)
     sql = scanned.sql[: tokens[-1].end]
     if tokens[0].is_word("show"):
         _check_show(tokens, sql)
@@ -95,24 +78,6 @@ def read(text: str) -> Reading:
         names=frozenset(token.text for token in inner if token.is_name),
         operators=frozenset(token.text for token in inner if token.kind is Kind.OPERATOR),
     )
-
-
-def _one_statement(tokens: list[Token], sql: str) -> list[Token]:
-    if len(tokens) > _MAX_TOKENS:
-        raise TooLarge(f"The statement has more than {_MAX_TOKENS:,} words.")
-    while tokens and tokens[-1].is_mark(";"):
-        tokens = tokens[:-1]
-    if not tokens:
-        raise InvalidInput("The statement is empty: there is nothing but comments in it.")
-    for token in tokens:
-        if token.is_mark(";"):
-            raise NotPermitted(f"One statement at a time, and another one follows here:\n{marked(sql, token.start)}")
-        if token.kind is Kind.PARAMETER:
-            raise InvalidInput(
-                "The statement has a parameter, and there are no values for parameters. Write the value itself.\n"
-                f"{marked(sql, token.start)}"
-            )
-    return tokens
 
 
 def _check_show(tokens: Sequence[Token], sql: str) -> None:
@@ -219,22 +184,9 @@ def _aliases(reading: Reading) -> frozenset[str]:
 
 
 def _tree(tokens: Sequence[Token], sql: str) -> exp.Expr | None:
-    """The query as sqlglot reads it. What it reads must be a read; what it cannot read, the engine's own parser judges."""
     image = list(sql)
     for token in tokens:
         if token.kind is Kind.OPERATOR and token.text not in _READ_OPERATORS:
             image[token.start : token.end] = "+".ljust(token.end - token.start)
     text = "".join(image[tokens[0].start : tokens[-1].end])
-    try:
-        trees = sqlglot.parse(text, read="postgres", error_level=sqlglot.ErrorLevel.IMMEDIATE)
-    except SqlglotError:
-        return None
-    except RecursionError:
-        raise TooLarge("The statement is nested too deeply.") from None
-    if len(trees) != 1 or trees[0] is None:
-        raise NotPermitted("One statement at a time.")
-    if isinstance(trees[0], exp.Command):
-        return None
-    if not isinstance(trees[0], _READS) or trees[0].find(*_NOT_READS):
-        raise NotPermitted("Only reading is allowed: no writing, locking or setting anywhere in the statement.")
-    return trees[0]
+    return read_tree(text, "postgres")

@@ -47,7 +47,7 @@ def listen(address: str) -> socket.socket:
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise ConfigError(f"http: cannot listen on {address}: {reason}. Choose another HOST:PORT") from None
-    # asyncio sets it for sockets that it makes itself. Without it an answer's body waits 40 ms for the client to confirm its head.
+    # asyncio sets it on sockets that it makes itself. Without it an answer's body waits for the client to confirm its head.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return listener
 

@@ -353,6 +353,21 @@ async def test_missing_index_is_found_and_checked(connect: Connect, clinic: Path
     assert "reads all rows, about 4,000" in text_of(explained)
 
 
+async def test_advice_quotes_names_that_are_keywords(connect: Connect, tmp_path: Path) -> None:
+    """The statement that is advised runs as it stands, also for a table named order."""
+    path = tmp_path / "words.db"
+    with closing(sqlite3.connect(path)) as owner:
+        owner.execute('CREATE TABLE "order" (id INTEGER PRIMARY KEY, "group" INTEGER)')
+        owner.executemany('INSERT INTO "order" ("group") VALUES (?)', [(number,) for number in range(3_000)])
+        owner.commit()
+        async with connect(databases={"words": path}) as client:
+            explained = await client.call_tool("explain_query", {"sql": 'SELECT * FROM "order" WHERE "group" = 7'})
+        advice = answer(explained, Explanation).advice
+        owner.execute(advice[0].statement)
+
+    assert advice[0].statement == 'CREATE INDEX order_group_idx ON "order" ("group")'
+
+
 @pytest.mark.parametrize(
     "sql",
     [

@@ -7,7 +7,7 @@ from shlex import quote
 
 from opsroom_shared.errors import InvalidInput, ToolFailure
 
-from ..dialects.sqlite import RULES
+from ..dialects.sqlite import RESERVED, RULES
 from ..health import Focus
 from ..health.checks import examine
 from ..health.sqlite import SqliteHealth
@@ -186,7 +186,8 @@ def _create(name: str, table: str, columns: Iterable[str]) -> str:
 
 
 def _plain(name: str) -> str:
-    return name if name.isidentifier() and name.isascii() and name == name.lower() else quoted(name)
+    plain = name.isidentifier() and name.isascii() and name == name.lower() and name not in RESERVED
+    return name if plain else quoted(name)
 
 
 def _type(values: Iterable[sqlite_worker.Sent]) -> str:

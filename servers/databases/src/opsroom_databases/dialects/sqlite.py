@@ -52,14 +52,13 @@ _PLAIN_WORDS = """
     any describe fetch grant ilike interval lateral overlaps partitioned_by qualify revoke rlike tablesample uncache xor
 """
 
-RESERVED = frozenset(
-    """
+_RESERVED = """
     add all alter and as autoincrement between case cast check collate commit constraint create current_date current_time
     current_timestamp default deferrable delete distinct drop else escape except exists foreign from group having if in index
     insert intersect into is isnull join limit not nothing notnull null on or order primary raise references returning select
     set table then to transaction union unique update using values when where
-    """.split()
-)
+"""
+RESERVED = frozenset(_RESERVED.split())
 """Words that are names only in quotes."""
 
 RULES = Rules(

@@ -300,19 +300,24 @@ class Follower:
                 for part in _nodes(value):
                     self._refuse(self._flow(part, known, scope), part)
         if not isinstance(node.this, exp.Identifier):
-            called = node.this.name.casefold() if node.this is not None else ""
-            if called in self._secret_relations:
-                self._refuse(frozenset({called}), node, "in a search")
-            if node.this is not None:
-                self._refuse(self._flow(node.this, known, scope), node)
-            return Source(alias or called, None)
+            return self._table_function(node, known, scope)
         if not node.db and node.name.casefold() in known:
             named = known[node.name.casefold()]
             if not named.ready:
                 raise Unfollowed(f"{node.name} may be a table or a common table expression")
             return self._derived(alias, named.columns, renames)
         source = self._table_source(f"{node.db}.{node.name}" if node.db else node.name, alias)
+        if source.secret and _names_index(node):
+            raise Unfollowed("it names an index, and rows that come in the order of one tell of its columns")
         return replace(source, columns=renamed(source.columns, renames))
+
+    def _table_function(self, node: exp.Table, known: Known, scope: Scope) -> Source:
+        called = node.this.name.casefold() if node.this is not None else ""
+        if called in self._secret_relations:
+            self._refuse(frozenset({called}), node, "in a search")
+        if node.this is not None:
+            self._refuse(self._flow(node.this, known, scope), node)
+        return Source(node.alias_or_name.casefold() or called, None)
 
     def _table_source(self, name: str, alias: str) -> Source:
         bare = name.rpartition(".")[2].casefold()
@@ -541,6 +546,10 @@ def _shows_nothing(node: exp.Expr) -> bool:
 def _is_parenthesised_join(node: exp.Expr) -> bool:
     inner = node.this if isinstance(node, exp.Subquery) else None
     return isinstance(inner, exp.Table) or (isinstance(inner, exp.Subquery) and bool(inner.alias or inner.args.get("joins")))
+
+
+def _names_index(table: exp.Table) -> bool:
+    return bool(table.args.get("hints")) or isinstance(table.args.get("indexed"), exp.Expr)
 
 
 def _column_aliases(cte: exp.Expr) -> list[str]:

@@ -56,6 +56,7 @@ LEAKS = [
     "SELECT RANK() OVER (ORDER BY api_key) FROM users",
     "EXPLAIN SELECT id FROM users WHERE api_key > 'm'",
     "ANALYZE SELECT id FROM users WHERE api_key > 'm'",
+    "SELECT id FROM users FORCE INDEX (api_key)",
 ]
 HONEST = [
     "SELECT * FROM users",

@@ -160,6 +160,18 @@ async def test_honest_query_beside_secrets_is_answered(client: Client[FastMCPTra
         )
 
 
+async def test_storage_of_long_values_is_masked(client: Client[FastMCPTransport]) -> None:
+    """The relations in which the engine keeps long values show none of them, whichever table they belong to."""
+    named = "SELECT reltoastrelid::regclass::text FROM pg_class WHERE oid = 'public.users'::regclass"
+    ((name,),) = QueryPage.model_validate((await run(client, named, "vault_one")).structured_content).rows[:1]
+    shown = await run(client, f"SELECT chunk_id, chunk_data FROM {name}", "vault_one")  # noqa: S608 - the engine named it
+    probed = await run(client, f"SELECT encode(chunk_data, 'escape') FROM {name}", "vault_one")  # noqa: S608 - the engine named it
+
+    assert not shown.is_error
+    assert QueryPage.model_validate(shown.structured_content).masked
+    assert probed.is_error
+
+
 async def test_sample_and_description_are_masked(client: Client[FastMCPTransport]) -> None:
     """A description says which columns are masked, and its sample rows have masks in them."""
     result = await client.call_tool("describe_table", {"table": "users", "database": "vault_one", "sample_rows": 2})

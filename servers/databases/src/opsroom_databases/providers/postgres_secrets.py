@@ -14,7 +14,7 @@ DIALECT = Dialect("postgres", rows_are_values=True)
 
 _RELATIONS = """
     WITH RECURSIVE wanted (oid) AS (
-        SELECT c.oid FROM pg_class c WHERE c.relname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+        SELECT c.oid FROM pg_class c WHERE c.relname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 't')
         UNION
         SELECT d.refobjid FROM wanted w JOIN pg_rewrite r ON r.ev_class = w.oid AND w.oid >= 16384
           JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass)
@@ -23,7 +23,7 @@ _RELATIONS = """
       (SELECT json_agg(json_build_array(a.attname, a.attgenerated <> '', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)::text
         FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
-    FROM wanted w JOIN pg_class c ON c.oid = w.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+    FROM wanted w JOIN pg_class c ON c.oid = w.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 't')
       JOIN pg_namespace n ON n.oid = c.relnamespace"""
 # What the planner has seen of the values of columns.
 _STATISTICS = {
@@ -33,6 +33,8 @@ _STATISTICS = {
     "pg_statistic": ("stavalues1", "stavalues2", "stavalues3", "stavalues4", "stavalues5"),
     "pg_statistic_ext_data": ("stxdmcv", "stxdexpr"),
 }
+# Where the engine keeps values that are too long for their table.
+_LONG_VALUES = ("chunk_data",)
 
 
 async def judged(reading: Reading, session: Session, policy: Policy) -> Masked:
@@ -64,5 +66,5 @@ def _shape(name: str, definition: object, columns: Sequence[object]) -> Shape:
         tuple(column for column, _, _ in rows),
         generated={column: expression for column, generated, expression in rows if generated},
         definition=None if definition is None else str(definition).rstrip().removesuffix(";"),
-        copies=_STATISTICS.get(name.rpartition(".")[2], ()) if name.startswith("pg_catalog.") else (),
+        copies=_LONG_VALUES if name.startswith("pg_toast.") else _STATISTICS.get(name.removeprefix("pg_catalog."), ()),
     )

@@ -15,6 +15,7 @@ from fastmcp.exceptions import NotFoundError, ToolError, ValidationError
 from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
 from fastmcp.tools import FunctionTool, ToolResult
 from fastmcp.utilities.exceptions import is_timeout_error
+from fastmcp.utilities.json_schema import dereference_refs
 from mcp import MCPError
 from mcp.types import CallToolRequestParams, ToolAnnotations
 from pydantic import BaseModel
@@ -100,9 +101,10 @@ def create_server(
         mask_error_details=True,
         middleware=[ErrorDetails(withheld), *middleware],
     )
+    schemas: dict[str, dict[str, object]] = {}
     for tool in tools:
         if tool.name not in withheld:
-            mcp.add_tool(
+            listed = _inlined(
                 _ListedTool.from_function(
                     _readable(tool.function),
                     name=tool.name,
@@ -110,6 +112,9 @@ def create_server(
                     annotations=tool.annotations,
                 )
             )
+            schemas[tool.name] = mcp.add_tool(listed).parameters
+    # without it, every call over HTTP lists all tools to find the schema of one; fastmcp has no public way to give it
+    mcp._mcp_server.get_tool_input_schema = schemas.get  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - as above
     return mcp
 
 
@@ -121,6 +126,13 @@ class _ListedTool(FunctionTool):
         schema = self.output_schema
         listed = schema if schema is None else _admitting_errors(schema)
         return super().to_mcp_tool(**{"_meta": self.meta, "outputSchema": listed, **overrides})
+
+
+def _inlined(tool: FunctionTool) -> FunctionTool:
+    """*tool* with schemas that have no references. fastmcp would inline them for every list, and every call over HTTP lists."""
+    schema = tool.output_schema
+    inlined = schema if schema is None else dereference_refs(schema)
+    return tool.model_copy(update={"parameters": dereference_refs(tool.parameters), "output_schema": inlined})
 
 
 def _admitting_errors(schema: dict[str, object]) -> dict[str, object]:

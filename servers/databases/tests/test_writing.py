@@ -15,6 +15,7 @@ from mcp.types import TextContent
 from opsroom_databases.models import DatabaseList, WriteResult
 from opsroom_databases.server import build
 from opsroom_databases.settings import DatabasesSettings
+from opsroom_shared.config import ConfigError
 
 SCHEMA = """
 CREATE TABLE people (id INTEGER PRIMARY KEY, name TEXT NOT NULL CHECK (name <> ''), email TEXT UNIQUE, api_key TEXT);
@@ -339,6 +340,15 @@ async def test_only_marked_databases_are_writable(writer: Writer, office: Path) 
     assert "run_write" not in names
     assert (listed.databases[0].read_only, writable.databases[0].read_only) == (True, False)
     assert contents(office) == before
+
+
+def test_engine_that_cannot_be_changed_is_not_called_writable() -> None:
+    """A setting that would promise more than the server does is refused at its start, without the URL."""
+    section = {"url": "postgresql://u:hunter2@h/d", "writable": True}
+    with pytest.raises(ConfigError, match=r"databases\.x\.writable: only SQLite") as caught:
+        build(DatabasesSettings.model_validate({"databases": {"x": section}}))
+
+    assert "hunter2" not in str(caught.value)
 
 
 async def test_change_of_nothing_asks_nobody(writer: Writer) -> None:

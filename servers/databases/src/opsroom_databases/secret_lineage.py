@@ -109,15 +109,6 @@ class Follower:
         if missing := [name for name in self._names if written[name] > named[name]]:
             raise Unfollowed(f"{missing[0]} stands where no column is expected")
 
-    def condition(self, tree: exp.Expr, sources: Mapping[str, str]) -> None:
-        """Judges an expression over the tables *sources* (alias to relation) that stands outside of any query."""
-        scope = Scope(None)
-        for alias, name in sources.items():
-            scope.sources.append(self._table_source(name, alias))
-        self._refuse(self._flow(tree, {}, scope), tree)
-
-    # queries
-
     def _query(self, node: exp.Expr, known: Known, outer: Scope | None) -> Outputs:
         self._depth += 1
         if self._depth > _DEEPEST:
@@ -243,8 +234,6 @@ class Follower:
             raise Unfollowed("it shows columns that nobody knows beside masked ones")
         return None if open_ended else result
 
-    # sources
-
     def _from(self, node: exp.Expr, known: Known, scope: Scope, using: Sequence[str] | None = None) -> None:
         """Adds what stands in FROM or JOIN. *using* names the columns that both sides share and that are shown once."""
         if _is_parenthesised_join(node):
@@ -348,8 +337,6 @@ class Follower:
             if key not in ("this", "using"):
                 for part in _nodes(value):
                     self._condition(part, known, scope)
-
-    # expressions
 
     def _projection(self, node: exp.Expr, known: Known, scope: Scope) -> Outputs:
         if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
@@ -473,8 +460,6 @@ class Follower:
         if origins:
             scope.aliases[name.casefold()] = scope.aliases.get(name.casefold(), NOTHING) | origins
             self._names.add(name.casefold())
-
-    # verdicts
 
     def _use(self, origins: frozenset[str]) -> frozenset[str]:
         for origin in origins:

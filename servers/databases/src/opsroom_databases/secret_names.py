@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_]+|\d+")
 
@@ -34,9 +35,9 @@ _PHRASES = """
     passport number; passport no; driver license number; drivers license number; driver licence number; drivers licence number;
     connection string
 """
-SECRET_PHRASES = tuple(tuple(phrase.split()) for phrase in _PHRASES.split(";") if phrase.strip())
+_SECRET_PHRASES = tuple(tuple(phrase.split()) for phrase in _PHRASES.split(";") if phrase.strip())
 _RUN_TOGETHER = frozenset(
-    {"".join(phrase) for phrase in SECRET_PHRASES if len(phrase) > 1}
+    {"".join(phrase) for phrase in _SECRET_PHRASES if len(phrase) > 1}
     | {"authtoken", "sessiontoken", "creditcardnumber", "ccnumber", "hashedpassword", "encryptedpassword"}
 )
 _IN_ONE_WORD = ("password", "passwd")
@@ -62,6 +63,7 @@ class Policy:
         return not self.on or _matches(relation, column, self.excepted)
 
 
+@lru_cache(4_096)
 def looks_secret(column: str, relation: str = "") -> bool:
     """Whether the words of *column* end in what is kept secret. *relation* names what a bare `value` or `hash` is of."""
     words = words_of(column)
@@ -90,7 +92,7 @@ def _without_form(words: Sequence[str]) -> list[str]:
 def _is_phrase(words: Sequence[str]) -> bool:
     if not words:
         return False
-    if any(tuple(words[-len(phrase) :]) == phrase for phrase in SECRET_PHRASES):
+    if any(tuple(words[-len(phrase) :]) == phrase for phrase in _SECRET_PHRASES):
         return True
     last = words[-1]
     if any(last.endswith(together) for together in _RUN_TOGETHER):

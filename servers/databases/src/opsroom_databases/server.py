@@ -59,6 +59,8 @@ def sources(settings: DatabasesSettings) -> dict[str, Source]:
         source = parse_url(database.url.get_secret_value())
         if isinstance(source, FileSource) and (problem := file_problem(source.file)):
             raise ConfigError(f"databases.{name}: {problem}")
+        if database.writable and not isinstance(source, FileSource):
+            raise ConfigError(f"databases.{name}.writable: only SQLite files can be changed by this server; leave it out")
         found[name] = source
     if settings.demo:
         from .demo import DEMO_NAME, DemoSource

@@ -346,7 +346,8 @@ def _read(connection: sqlite3.Connection, read: Read) -> Page:
             if seen >= read["skip"]:
                 sent = [shrunk(value, cell) for value in row]
                 for position in read["masked"]:
-                    sent[position] = None if row[position] is None else MASK
+                    if position < len(row):  # whoever asked will see that it is not the result that was foreseen
+                        sent[position] = None if row[position] is None else MASK
                 size += sum(_size(value) for value in sent)
                 if len(rows) == read["rows"] or (rows and size > read["bytes"]):
                     more = True

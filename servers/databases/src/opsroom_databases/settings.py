@@ -51,7 +51,12 @@ class DatabasesSettings(ServerSettings):
     max_rows: int = Field(default=500, ge=1, le=10_000, description="Most rows in one page, whatever `limit` asks for.")
     max_bytes: int = Field(24_000, ge=1_000, le=1_000_000, description="About how large the rows of one page may be.")
     max_cell: int = Field(1_000, ge=20, le=100_000, description="Characters after which a value is cut.")
-    concurrency: int = Field(default=4, ge=1, le=64, description="Queries that run side by side on one database; more wait.")
+    concurrency: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="Queries that run side by side on one database; more wait. On a server, as many that take long run besides.",
+    )
     memory_mib: int = Field(1_024, ge=128, le=65_536, description="Memory that one query may take.")
 
     def masking(self, name: str) -> Policy:

@@ -9,11 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from opsroom_shared.errors import TimedOut, Unavailable
+from opsroom_shared.errors import TimedOut
 
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
 from .mysql_wire import CONNECT_SECONDS, DriverError, Raw, Stream, Wire
+from .places import Place, Places
 
 T = TypeVar("T")
 
@@ -72,13 +73,13 @@ class Stopped(Exception):
 
 
 class Sessions:
-    """At most `concurrency` calls at a time on one database. Nothing is connected before it is needed."""
+    """At most as many calls at a time on one database as there are places. Nothing is connected before it is needed."""
 
     def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
         self.name = name
         self._source, self._settings = source, settings
-        self._free = asyncio.Semaphore(settings.concurrency)
-        self._threads = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-{name}")
+        self._places = Places(name, settings.concurrency)
+        self._threads = ThreadPoolExecutor(self._places.most, thread_name_prefix=f"mysql-{name}")
         self._killers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-kill-{name}")
         self._running: dict[asyncio.Future[Any], _Call] = {}  # what each gives is for its caller alone
         self._ending: set[asyncio.Task[None]] = set()
@@ -90,18 +91,12 @@ class Sessions:
         Raises Unavailable when all sessions are busy for too long, TimedOut, and what the driver raises. A query that is still
         running when the wait ends, by cancellation too, is killed in the engine.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Unavailable(
-                f"{self._settings.concurrency} queries are running on {self.name} already, and none ended within {seconds:g} s."
-            ) from None
+        place = await self._places.take(seconds)
         call = _Call()
         try:
             future = asyncio.get_running_loop().run_in_executor(self._threads, self._work, call, work, seconds)
         except BaseException:
-            self._free.release()
+            place.leave()
             raise
         self._running[future] = call
         try:
@@ -110,7 +105,7 @@ class Sessions:
         except TimeoutError:
             raise TimedOut(f"The query was stopped after {seconds:g} s.") from None
         finally:
-            task = asyncio.ensure_future(self._after(call, future))
+            task = asyncio.ensure_future(self._after(call, future, place))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
             await asyncio.shield(task)
@@ -125,7 +120,7 @@ class Sessions:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._killers.shutdown(wait=False, cancel_futures=True)
 
-    async def _after(self, call: _Call, future: "asyncio.Future[T]") -> None:
+    async def _after(self, call: _Call, future: "asyncio.Future[T]", place: Place) -> None:
         """The place for another query is free when the engine has let go of this one, even if the caller is gone."""
         try:
             if not future.done():
@@ -135,9 +130,9 @@ class Sessions:
         finally:
             del self._running[future]
             if call.ended or call.wire is None:
-                self._free.release()
+                place.leave()
             else:
-                task = asyncio.ensure_future(self._linger(call.wire))
+                task = asyncio.ensure_future(self._linger(call.wire, place))
                 self._lingering.add(task)
                 task.add_done_callback(self._lingering.discard)
 
@@ -151,14 +146,14 @@ class Sessions:
             wire.shut()
         await asyncio.wait({future}, timeout=CONNECT_SECONDS + _KILL_SECONDS)
 
-    async def _linger(self, wire: Wire) -> None:
+    async def _linger(self, wire: Wire, place: Place) -> None:
         """Keeps the place of a query that the engine goes on with, so that such queries cannot pile up there."""
         loop = asyncio.get_running_loop()
         try:
             while await loop.run_in_executor(self._killers, self._is_running, wire):  # noqa: ASYNC110 - the engine tells nobody
                 await asyncio.sleep(_LINGER_SECONDS)
         finally:
-            self._free.release()
+            place.leave()
 
     def _kill(self, wire: Wire) -> bool:
         """Ends the connection *wire* in the engine, with the query that it runs; whether that was seen to end."""

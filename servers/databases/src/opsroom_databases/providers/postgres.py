@@ -8,7 +8,7 @@ from opsroom_shared.errors import InvalidInput, ToolFailure
 
 from ..cells import Cell, text
 from ..dialects.postgres import HIDDEN_SETTINGS
-from ..dialects.postgres_statement import Reading, read
+from ..dialects.postgres_statement import Reading
 from ..engine_rows import TAG
 from ..health import Focus
 from ..health.checks import examine
@@ -27,8 +27,9 @@ from .postgres_catalog import describe, relations, resolve
 from .postgres_driver import type_names
 from .postgres_errors import translated
 from .postgres_judgement import check_names
+from .postgres_memory import Verdict, Verdicts, read_again
 from .postgres_plan import Plan, read_plan
-from .postgres_rows import Bounds, cell_limit, cut, size, value
+from .postgres_rows import Bounds, Taken, cell_limit, cut, value
 from .postgres_secrets import judged, secret_columns
 from .postgres_session import Session, Sessions, plain
 
@@ -54,6 +55,7 @@ class PostgresDatabase:
         self.dialect = source.dialect
         self._source, self._settings = source, settings
         self._sessions = Sessions(name, source, settings)
+        self._verdicts = Verdicts()
 
     async def aclose(self) -> None:
         await self._sessions.aclose()
@@ -93,13 +95,13 @@ class PostgresDatabase:
             return description
         # the table may be a view, so this is judged like a query of the caller
         columns = ", ".join(plain(column.name) for column in description.columns)
-        reading = read(f"SELECT {columns} FROM {named.sql} LIMIT {sampling.rows}")  # noqa: S608 - quoted
+        reading = read_again(f"SELECT {columns} FROM {named.sql} LIMIT {sampling.rows}")  # noqa: S608 - quoted
         async with self._reading(reading) as session:
             sample = await _page(reading, Bounds(sampling.rows, 0, _SAMPLE_BYTES, sampling.cell), session)
         return description.model_copy(update={"sample": sample.rows})
 
     async def query(self, sql: str, *, limit: int, skip: int) -> Rows:
-        reading = read(sql)
+        reading = read_again(sql)
         bounds = Bounds(limit, skip, self._settings.max_bytes, self._settings.max_cell)
         async with self._reading(reading) as session:
             if reading.sort == "query":
@@ -109,7 +111,7 @@ class PostgresDatabase:
             return await _lines(reading, bounds, session)
 
     async def explain(self, sql: str, *, analyze: bool) -> Explanation:
-        reading = read(sql)
+        reading = read_again(sql)
         if reading.sort == "show":
             raise InvalidInput("Only a query has a plan.")
         explain = f"EXPLAIN (FORMAT JSON, VERBOSE) {reading.query_sql}"
@@ -164,10 +166,18 @@ class PostgresDatabase:
         seconds = self._settings.query_seconds
         with translated(self.name, seconds, reading):
             async with self._sessions.reading(seconds) as session:
-                await check_names(reading, session)
-                session.masked = await judged(reading, session, self._settings.masking(self.name))
+                await self._judge(reading, session)
                 await session.look_around()
                 yield session
+
+    async def _judge(self, reading: Reading, session: Session) -> None:
+        moment = await session.moment()
+        verdict = self._verdicts.find(reading, session, moment)
+        if verdict is None:
+            await check_names(reading, session)
+            verdict = Verdict(await judged(reading, session, self._settings.masking(self.name)), session.tainted)
+            self._verdicts.keep(reading, session, moment, verdict)
+        session.masked, session.tainted = verdict.masked, verdict.tainted
 
 
 async def _only_a_query(reading: Reading, session: Session) -> None:
@@ -183,14 +193,14 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     masked = session.masked
     masked.check(column.name for column in columns)
     wrapped = cut(reading.query_sql, columns, bounds, masked.positions)
-    kept: list[Row] = []
-    taken, more = 0, False
-    async for row in (await session.prepare(TAG + wrapped.sql)).cursor(prefetch=wrapped.prefetch):
-        taken += size(row)
-        if len(kept) == bounds.rows or (kept and taken > bounds.bytes):
-            more = True
-            break
-        kept.append(row)
+    statement = await session.prepare(TAG + wrapped.sql)
+    taken: Taken[Row] = Taken(bounds)
+    if wrapped.prefetch > bounds.rows:  # all of them fit in memory: one exchange with the engine instead of two
+        taken.all(await statement.fetch())
+    else:
+        async for row in statement.cursor(prefetch=wrapped.prefetch):
+            if not taken.takes(row):
+                break
     return Rows(
         columns=[Column(name=text(column.name, limit), type=text(of, limit)) for column, of in zip(columns, types, strict=True)],
         rows=[
@@ -198,9 +208,9 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
                 value(raw, column, limit) if at not in masked.positions else None if raw is None else MASK
                 for at, (raw, column) in enumerate(zip(row, columns, strict=True))
             ]
-            for row in kept
+            for row in taken.rows
         ],
-        more=more,
+        more=taken.more,
         state="",
         masked=tuple(text(words, limit) for words in masked.words(column.name for column in columns)),
     )
@@ -210,8 +220,8 @@ async def _lines(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     """A page of what SHOW or EXPLAIN gives; all of it is text, a line or a setting a row."""
     statement = await session.prepare(reading.sql)
     columns = [Column(name=text(column.name, bounds.cell), type="text") for column in statement.get_attributes()]
-    kept: list[list[Cell]] = []
-    taken, seen, more = 0, 0, False
+    taken: Taken[list[Cell]] = Taken(bounds)
+    seen = 0
     async for row in statement.cursor(prefetch=_LINES):
         if row[0] in HIDDEN_SETTINGS:
             continue
@@ -219,9 +229,6 @@ async def _lines(reading: Reading, bounds: Bounds, session: Session) -> Rows:
         if seen <= bounds.skip:
             continue
         shown: list[Cell] = [None if each is None else text(str(each), bounds.cell) for each in row]
-        taken += size(shown)
-        if len(kept) == bounds.rows or (kept and taken > bounds.bytes):
-            more = True
+        if not taken.takes(shown):
             break
-        kept.append(shown)
-    return Rows(columns, kept, more, "")
+    return Rows(columns, taken.rows, taken.more, "")

@@ -1,12 +1,15 @@
 """Has the engine write and cut every value of a query, so that no row arrives larger than it may be shown. Pure."""
 
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from .. import cells
 from ..cells import Cell
 from ..secret_columns import MASK
 from .postgres_driver import Attribute
+
+R = TypeVar("R", bound=Iterable[object])
 
 _BLOB = 17
 _AS_THEY_ARE = frozenset({16, 20, 21, 23, 26, 701})
@@ -29,6 +32,29 @@ class Bounds:
     skip: int
     bytes: int
     cell: int
+
+
+@dataclass
+class Taken(Generic[R]):
+    """The rows of an answer, as many as its bounds allow; the first one fits always."""
+
+    bounds: Bounds
+    rows: list[R] = field(default_factory=list[R])
+    more: bool = False
+    _size: int = 0
+
+    def takes(self, row: R) -> bool:
+        """Whether *row* still fits; no row after one that does not is wanted."""
+        self._size += size(row)
+        self.more = len(self.rows) == self.bounds.rows or (bool(self.rows) and self._size > self.bounds.bytes)
+        if not self.more:
+            self.rows.append(row)
+        return not self.more
+
+    def all(self, rows: Iterable[R]) -> None:
+        for row in rows:
+            if not self.takes(row):
+                return
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ..engine_rows import TAG
 from ..secret_columns import NOTHING_MASKED, Masked
 from ..settings import DatabasesSettings
 from ..sources import NetworkSource
+from .places import Place, Places
 from .postgres_driver import Connection, NamingConnection, Prepared, Row
 
 APPLICATION = "opsroom-databases"
@@ -40,7 +41,8 @@ _ABOUT = """
     SELECT pg_catalog.max(s.reset_val) FILTER (WHERE s.name OPERATOR(pg_catalog.=) 'search_path'), current_user::pg_catalog.text,
       pg_catalog.bool_or(r.rolsuper), pg_catalog.pg_is_in_recovery(),
       pg_catalog.max(s.reset_val) FILTER (WHERE s.name OPERATOR(pg_catalog.=) 'statement_timeout'),
-      pg_catalog.max(s.reset_val) FILTER (WHERE s.name OPERATOR(pg_catalog.=) 'temp_file_limit')
+      pg_catalog.max(s.reset_val) FILTER (WHERE s.name OPERATOR(pg_catalog.=) 'temp_file_limit'),
+      pg_catalog.pg_postmaster_start_time()::pg_catalog.text
     FROM pg_catalog.pg_settings s, pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user"""
 
 
@@ -54,6 +56,8 @@ class Session:
     standby: bool
     schemas: tuple[str, ...]
     """Where a name without a schema is looked for."""
+    engine: str
+    """Since when the engine runs: tells it from another one behind the same address."""
     milliseconds: int = 0
     """How long a statement of the account may run as the engine is configured; 0 for ever."""
     temporary_kib: int = -1
@@ -70,6 +74,17 @@ class Session:
         if query not in self._kept:
             self._kept[query] = await self.connection.prepare(TAG + query, name=f"opsroom_{len(self._kept)}")
         return await self._kept[query].fetch(*args)
+
+    async def moment(self) -> str | None:
+        """Names what this transaction sees. Transactions with the same name see the same rows, those of the catalog too.
+
+        The transactions that have ended decide it, and a snapshot lists all that have not. A standby's does not: None there.
+        """
+        if self.standby:
+            return None
+        function = "pg_current_snapshot" if self.version >= 13 else "txid_current_snapshot"
+        ((snapshot,),) = await self.fetch(f"SELECT {function}()::text")
+        return f"{self.engine} {snapshot}"
 
     def begin(self, seconds: float) -> str:
         """Opens the transaction, with its limits, and takes its snapshot: from then on it cannot be made writable."""
@@ -107,14 +122,14 @@ class Session:
 
 
 class Sessions:
-    """At most `concurrency` sessions on one database. Nothing is connected before it is needed, nor long after."""
+    """At most as many sessions on one database as there are places. Nothing is connected before it is needed, nor long after."""
 
     def __init__(
         self, name: str, source: NetworkSource, settings: DatabasesSettings, idle_seconds: float = _IDLE_SECONDS
     ) -> None:
         self.name = name
-        self._source, self._settings, self._idle_seconds = source, settings, idle_seconds
-        self._free = asyncio.Semaphore(settings.concurrency)
+        self._source, self._idle_seconds = source, idle_seconds
+        self._places = Places(name, settings.concurrency)
         self._idle: list[Session] = []
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -125,13 +140,7 @@ class Sessions:
         Raises Unavailable when all sessions are busy for too long, TimeoutError, and what asyncpg raises. A query that is
         still running when the block is left, by cancellation too, is cancelled in the engine.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Unavailable(
-                f"{self._settings.concurrency} queries are running on {self.name} already, and none ended within {seconds:g} s."
-            ) from None
+        place = await self._places.take(seconds)
         session: Session | None = None
         usable = False
         try:
@@ -144,7 +153,7 @@ class Sessions:
                     usable = True
                     raise
         finally:
-            await self._after(session, usable=usable)
+            await self._after(session, place, usable=usable)
 
     async def aclose(self) -> None:
         """Cancels what still runs, and closes every session."""
@@ -178,9 +187,9 @@ class Sessions:
             raise
         return session
 
-    async def _after(self, session: Session | None, *, usable: bool) -> None:
+    async def _after(self, session: Session | None, place: Place, *, usable: bool) -> None:
         """Resets or ends the session; the place for another query is free only then, even if the caller is gone."""
-        task = asyncio.ensure_future(self._settle(session, usable=usable))
+        task = asyncio.ensure_future(self._settle(session, place, usable=usable))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         await asyncio.shield(task)
@@ -193,7 +202,7 @@ class Sessions:
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
-    async def _settle(self, session: Session | None, *, usable: bool) -> None:
+    async def _settle(self, session: Session | None, place: Place, *, usable: bool) -> None:
         try:
             if session is None:
                 return
@@ -207,7 +216,7 @@ class Sessions:
                     return
             await _end(session)
         finally:
-            self._free.release()
+            place.leave()
 
 
 async def connect(source: NetworkSource, seconds: float = CONNECT_SECONDS) -> Session:
@@ -229,7 +238,7 @@ async def connect(source: NetworkSource, seconds: float = CONNECT_SECONDS) -> Se
         ),
     )
     try:
-        ((path, user, superuser, standby, milliseconds, temporary_kib),) = await connection.fetch(_ABOUT)
+        ((path, user, superuser, standby, milliseconds, temporary_kib, started),) = await connection.fetch(_ABOUT)
     except BaseException:
         connection.terminate()
         raise
@@ -239,6 +248,7 @@ async def connect(source: NetworkSource, seconds: float = CONNECT_SECONDS) -> Se
         superuser=bool(superuser),
         standby=bool(standby),
         schemas=_schemas(str(path), str(user)),
+        engine=str(started),
         milliseconds=int(str(milliseconds)),
         temporary_kib=int(str(temporary_kib)),
     )

@@ -1,0 +1,134 @@
+"""Statements that were judged before, on a real PostgreSQL that changes in between."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+import pytest
+from fastmcp import Client
+from fastmcp.client.transports import FastMCPTransport
+from opsroom_databases.dialects.postgres_statement import read
+from opsroom_databases.providers.postgres_memory import Verdict, Verdicts, read_again
+from opsroom_databases.providers.postgres_session import Session, connect
+from opsroom_databases.secret_columns import NOTHING_MASKED
+from opsroom_databases.sources import NetworkSource, parse_url
+
+from .postgres_server import PostgresServer
+
+Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
+
+VERDICT = Verdict(NOTHING_MASKED, tainted=False)
+
+
+async def session_on(postgres: PostgresServer) -> Session:
+    source = parse_url(postgres.url())
+    assert isinstance(source, NetworkSource)
+    return await connect(source)
+
+
+async def moments(postgres: PostgresServer, between: str | None) -> list[str | None]:
+    """The names of two transactions of one session, with *between* committed between them."""
+    session = await session_on(postgres)
+    try:
+        names: list[str | None] = []
+        for statement in (between, None):
+            await session.connection.execute(session.begin(5))
+            names.append(await session.moment())
+            await session.connection.execute("ROLLBACK")
+            if statement:
+                await postgres.admin(statement)
+        return names
+    finally:
+        await session.connection.close(timeout=5)
+
+
+CHANGES = {
+    "a view that reads a denied relation": (
+        "CREATE VIEW changing AS SELECT 1 AS one",
+        "CREATE OR REPLACE VIEW changing AS SELECT 1 AS one FROM pg_authid",
+        "DROP VIEW changing",
+        "SELECT one FROM changing",
+    ),
+    "a function that has effects": (
+        "CREATE FUNCTION changing() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "CREATE OR REPLACE FUNCTION changing() RETURNS int LANGUAGE sql AS 'SELECT pg_advisory_lock(1)::text::int'",
+        "DROP FUNCTION changing()",
+        "SELECT changing()",
+    ),
+    "an operator that has effects": (
+        "CREATE OPERATOR public.@#@ (FUNCTION = int4pl, LEFTARG = int, RIGHTARG = int)",
+        "DO 'BEGIN DROP OPERATOR public.@#@ (int, int); "  # noqa: ISC004 - one statement
+        "CREATE OPERATOR public.@#@ (FUNCTION = pg_try_advisory_lock, LEFTARG = int, RIGHTARG = int); END'",
+        "DROP OPERATOR public.@#@ (int, int)",
+        "SELECT 1 @#@ 2",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_what_a_name_means_is_asked_again(postgres: PostgresServer, connect: Connect, change: str) -> None:
+    """A statement that was let pass is refused as soon as its names stand for something that may not be used."""
+    made, changed, dropped, sql = CHANGES[change]
+    await postgres.admin(made)
+    try:
+        async with connect() as client:
+            answers = [await client.call_tool("run_query", {"sql": sql}) for _ in range(2)]
+            await postgres.admin(changed)
+            refused = await client.call_tool("run_query", {"sql": sql}, raise_on_error=False)
+    finally:
+        await postgres.admin(dropped)
+
+    assert [answer.is_error for answer in (*answers, refused)] == [False, False, True]
+
+
+async def test_a_column_becomes_secret(postgres: PostgresServer, connect: Connect) -> None:
+    """A statement whose rows were shown has them masked as soon as the column's name says that they are secret."""
+    await postgres.admin("CREATE TABLE changing AS SELECT 'hunter2' AS note")
+    try:
+        async with connect() as client:
+            shown = await client.call_tool("run_query", {"sql": "SELECT * FROM changing"})
+            await postgres.admin("ALTER TABLE changing RENAME note TO password")
+            masked = await client.call_tool("run_query", {"sql": "SELECT * FROM changing"})
+    finally:
+        await postgres.admin("DROP TABLE changing")
+
+    assert "hunter2" in json.dumps(shown.structured_content)
+    assert "hunter2" not in json.dumps(masked.structured_content)
+
+
+async def test_moments_differ_after_a_change(postgres: PostgresServer) -> None:
+    """Any commit in between gives the next transaction another name."""
+    before, after = await moments(postgres, "COMMENT ON DATABASE hotel IS 'changed'")
+
+    assert before is not None
+    assert before != after
+
+
+async def test_moments_are_the_same_in_a_quiet_engine(postgres: PostgresServer) -> None:
+    """Transactions that see the same have the same name."""
+    before, after = await moments(postgres, None)
+
+    assert before == after is not None
+
+
+async def test_verdicts(postgres: PostgresServer) -> None:
+    """A verdict is found for its own statement and moment alone, and not where the engine cannot name the moment."""
+    session = await session_on(postgres)
+    await session.connection.close(timeout=5)
+    verdicts, reading = Verdicts(), read("SELECT 1")
+
+    verdicts.keep(reading, session, "now", VERDICT)
+    verdicts.keep(read("SELECT 2"), session, None, VERDICT)
+
+    assert verdicts.find(reading, session, "now") is VERDICT
+    assert verdicts.find(reading, session, "later") is None
+    assert verdicts.find(reading, session, None) is None
+    assert verdicts.find(read("SELECT 2"), session, None) is None
+
+
+def test_reading_is_not_repeated() -> None:
+    """The same text is read once, unless it is long."""
+    long = f"SELECT '{'x' * 5_000}'"
+
+    assert read_again("SELECT 'once'") is read_again("SELECT 'once'")
+    assert read_again(long) is not read_again(long)

@@ -52,7 +52,7 @@ class DatabasesSettings(ServerSettings):
     max_bytes: int = Field(24_000, ge=1_000, le=1_000_000, description="About how large the rows of one page may be.")
     max_cell: int = Field(1_000, ge=20, le=100_000, description="Characters after which a value is cut.")
     concurrency: int = Field(
-        default=4,
+        default=8,
         ge=1,
         le=64,
         description="Queries that run side by side on one database; more wait. On a server, as many that take long run besides.",

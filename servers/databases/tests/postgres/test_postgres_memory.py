@@ -132,3 +132,21 @@ def test_reading_is_not_repeated() -> None:
 
     assert read_again("SELECT 'once'") is read_again("SELECT 'once'")
     assert read_again(long) is not read_again(long)
+
+
+async def test_catalog_is_read_once_for_each_moment(postgres: PostgresServer) -> None:
+    """What was read from the catalog is given again in a transaction that sees the same, and read anew after a change."""
+    session = await session_on(postgres)
+    seen: list[int] = []
+    try:
+        for change in (None, "COMMENT ON DATABASE hotel IS 'changed again'", None):
+            await session.connection.execute(session.begin(5))
+            await session.moment()
+            seen.append(id(await session.recall("SELECT 1 WHERE 'a' = ANY ($1::text[])", ["a"])))
+            await session.connection.execute("ROLLBACK")
+            if change:
+                await postgres.admin(change)
+    finally:
+        await session.connection.close(timeout=5)
+
+    assert seen[0] == seen[1] != seen[2]

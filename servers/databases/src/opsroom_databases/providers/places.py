@@ -4,7 +4,7 @@ import asyncio
 
 from opsroom_shared.errors import Unavailable
 
-_LONG_SECONDS = 0.25
+_LONG_SECONDS = 0.1
 
 
 class Places:

@@ -108,9 +108,9 @@ async def look_up(
 ) -> Found:
     """Everything of these names, in all schemas, with what is behind it."""
     names = (sorted(set(functions)), sorted(set(relations)), sorted(set(operators)))
-    found = _collect(await session.fetch(_complete(_BY_NAME, session), *names))
+    found = _collect(await session.recall(_complete(_BY_NAME, session), *names))
     if found.deeper:
-        behind = _collect(await session.fetch(_complete(_BEHIND, session), *names))
+        behind = _collect(await session.recall(_complete(_BEHIND, session), *names))
         found.functions += behind.functions
         found.relations += behind.relations
     return found

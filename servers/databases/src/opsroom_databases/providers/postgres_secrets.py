@@ -47,7 +47,7 @@ async def judged(reading: Reading, session: Session, policy: Policy) -> Masked:
 async def secret_columns(names: Iterable[str], session: Session, policy: Policy) -> SecretColumns:
     """The secret columns of every relation that is called one of *names*, in whatever schema."""
     found: dict[str, Shape] = {}
-    rows = await session.fetch(_RELATIONS, sorted(set(names)))
+    rows = await session.recall(_RELATIONS, sorted(set(names)))
     order = {schema: place for place, schema in enumerate(session.schemas)}
     for schema, name, definition, columns in sorted(rows, key=lambda row: order.get(str(row[0]), len(order)), reverse=True):
         shape = _shape(f"{schema}.{name}", definition, json.loads(str(columns or "[]")))

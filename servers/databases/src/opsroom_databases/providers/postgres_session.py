@@ -29,6 +29,7 @@ _GRACE_SECONDS = 1.0
 _END_SECONDS = 3.0
 _IDLE_SECONDS = 60.0
 _TEMPORARY_KIB = 1 << 20
+_MOST_RECALLED, _MOST_CHARACTERS = 100, 50_000
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 
 # What DISCARD ALL does, in the form that fits behind a ROLLBACK in one message. Prepared statements stay: here nobody but
@@ -64,10 +65,28 @@ class Session:
     """How much it may write into temporary files; -1 without end."""
     tainted: bool = False
     """Code that nobody judged has run here: the session may hold what no reset reaches, so it is not used again."""
+    now: str | None = None
+    """The moment of the transaction, once it was asked for."""
+    recalled: dict[tuple[object, ...], list[Row]] = field(default_factory=dict[tuple[object, ...], "list[Row]"])
+    """What was read from the catalog, by moment."""
     masked: Masked = NOTHING_MASKED
     """What to mask of the rows of the statement that runs."""
     used: float = field(default_factory=time.monotonic)
     _kept: dict[str, Prepared] = field(default_factory=dict[str, Prepared])
+
+    async def recall(self, query: str, *args: list[str]) -> list[Row]:
+        """As `fetch`, for what only the catalog decides: the same rows as in an earlier transaction that saw the same."""
+        if self.now is None:
+            return await self.fetch(query, *args)
+        key = (self.now, query, *map(tuple, args))
+        rows = self.recalled.get(key)
+        if rows is None:
+            rows = await self.fetch(query, *args)
+            if sum(len(each) for row in rows for each in row if isinstance(each, str)) <= _MOST_CHARACTERS:
+                self.recalled[key] = rows
+                if len(self.recalled) > _MOST_RECALLED:
+                    self.recalled.pop(next(iter(self.recalled)))
+        return rows
 
     async def fetch(self, query: str, *args: object) -> list[Row]:
         """Rows of a statement of ours, which stays prepared. Only before look_around: its names must mean the engine's."""
@@ -80,11 +99,13 @@ class Session:
 
         The transactions that have ended decide it, and a snapshot lists all that have not. A standby's does not: None there.
         """
+        self.now = None
         if self.standby:
             return None
         function = "pg_current_snapshot" if self.version >= 13 else "txid_current_snapshot"
         ((snapshot,),) = await self.fetch(f"SELECT {function}()::text")
-        return f"{self.engine} {snapshot}"
+        self.now = f"{self.engine} {snapshot}"
+        return self.now
 
     def begin(self, seconds: float) -> str:
         """Opens the transaction, with its limits, and takes its snapshot: from then on it cannot be made writable."""
@@ -210,7 +231,7 @@ class Sessions:
                 with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                     async with asyncio.timeout(_END_SECONDS):
                         await session.connection.execute(_RESET)
-                    session.used = time.monotonic()
+                    session.used, session.now = time.monotonic(), None
                     self._idle.append(session)
                     asyncio.get_running_loop().call_later(self._idle_seconds, self._let_go, session, session.used)
                     return

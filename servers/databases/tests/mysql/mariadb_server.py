@@ -1,9 +1,11 @@
 """A private MariaDB for the tests: its own data folder, a Unix socket, a free port, and every look at what it holds."""
 
+import asyncio
 import os
 import shutil
 import socket
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -133,6 +135,13 @@ class MariadbServer:
         return self.admin(
             "SELECT id, info FROM information_schema.processlist WHERE user IN ('boss', 'reader') AND command <> 'Sleep'"
         )
+
+    async def still_running(self, seconds: float = 10) -> list[tuple[object, ...]]:
+        """What they run even *seconds* later: a query that was killed inside one long function ends with that function."""
+        end = time.monotonic() + seconds
+        while (running := self.running()) and time.monotonic() < end:  # noqa: ASYNC110 - the engine has no event for it
+            await asyncio.sleep(0.05)
+        return running
 
     def _run(self, name: str, *arguments: str, text: str = "") -> None:
         subprocess.run(

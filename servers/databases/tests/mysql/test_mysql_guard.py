@@ -48,7 +48,7 @@ async def test_attack_leaves_no_trace(connect: Connect, mariadb: MariadbServer, 
     async with connect(query_seconds=1, memory_mib=256) as client:
         sql = attack.sql.replace("@CANARY@", str(mariadb.canary))
         result = await client.call_tool("run_query", {"sql": sql}, raise_on_error=False, timeout=30)
-        running = mariadb.running()
+        running = await mariadb.still_running()
         alive = await client.call_tool("run_query", {"sql": "SELECT 1"})
 
     assert mariadb.observed() == before

@@ -8,7 +8,7 @@ from ..dialects.postgres_statement import Reading, read
 from ..secret_columns import Masked
 from .postgres_session import Session
 
-_MOST_KEPT = 256
+_MOST_KEPT = 64
 _LONGEST_KEPT = 4_000
 
 

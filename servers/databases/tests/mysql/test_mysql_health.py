@@ -59,11 +59,13 @@ def until(mariadb: MariadbServer, sql: str, enough: Callable[[list[tuple[object,
 
 
 async def health_with(database: MysqlDatabase, check: str, limits: Thresholds) -> DatabaseHealth:
-    """What is found once *check* finds something: the engine refreshes its tables of locks ten times a second, one by one."""
-    for _ in range(_TRIES):
+    """What is found once *check* finds something."""
+    for _ in range(200):
         health = await database.health("activity", limits)
         if any(finding.check == check for finding in health.findings):
             return health
+        # InnoDB shows its transactions and locks anew only when nobody has looked at them for a tenth of a second
+        await asyncio.sleep(0.15)
     pytest.fail(f"{check} never found anything")
 
 

@@ -216,7 +216,7 @@ async def test_page_leaves_nothing_running(connect: Connect, mariadb: MariadbSer
     """A page of a result without end is answered, and the engine has stopped working on it by then."""
     async with connect() as client:
         result = await client.call_tool("run_query", {"sql": "SELECT a.id FROM repairs a, repairs b, repairs c", "limit": 5})
-        running = mariadb.running()
+        running = await mariadb.still_running()
 
     assert structured(result)["truncated"] is True
     assert len(listed(result, "rows")) == 5
@@ -299,7 +299,7 @@ async def test_slow_query_is_stopped_in_the_engine(connect: Connect, mariadb: Ma
     """A query past its time is no longer running in the engine when the answer comes."""
     async with connect(query_seconds=0.5) as client:
         result = await client.call_tool("run_query", {"sql": ENDLESS}, raise_on_error=False)
-        running = mariadb.running()
+        running = await mariadb.still_running()
 
     assert structured(result) == {"code": "timeout", "retryable": True}
     assert "stopped after 0.5 s" in text_of(result)
@@ -459,7 +459,7 @@ async def test_analyzed_query_is_stopped_as_well(connect: Connect, mariadb: Mari
     """The limits of a query hold for one that is analysed."""
     async with connect(query_seconds=0.5) as client:
         result = await client.call_tool("explain_query", {"sql": ENDLESS, "analyze": True}, raise_on_error=False)
-        running = mariadb.running()
+        running = await mariadb.still_running()
 
     assert structured(result)["code"] == "timeout"
     assert running == []

@@ -227,7 +227,7 @@ def test_nothing_heavy_is_loaded_before_the_first_call(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from opsroom_databases.server import build; "
         "from opsroom_databases.settings import DatabasesSettings; "
         "build(DatabasesSettings(demo=True, state=Path(sys.argv[1]))); "
-        "print([name for name in ('sqlglot', 'sqlalchemy') if name in sys.modules], list(Path(sys.argv[1]).iterdir()))"
+        "print([name for name in ('sqlglot', 'asyncpg', 'pymysql') if name in sys.modules], list(Path(sys.argv[1]).iterdir()))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
 

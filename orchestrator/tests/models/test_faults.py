@@ -230,6 +230,8 @@ EVENTS = st.tuples(st.sampled_from(KINDS), st.dictionaries(st.sampled_from(FIELD
 )
 
 
+# httpx2 leaves a half-read body to the garbage collector, which under load meets it while it runs
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(events=st.lists(EVENTS, max_size=5), started=st.booleans(), stopped=st.booleans())
 async def test_no_event_whatever_makes_a_call_raise(events: list[str], *, started: bool, stopped: bool) -> None:

@@ -150,7 +150,7 @@ def _readable(function: ToolFunction) -> ToolFunction:
         answer = await function(*args, **kwargs)
         if not isinstance(answer, Answer):
             return answer
-        text, structured = answer.text(), answer.model_dump(mode="json")
+        text, structured = answer.text(), answer.model_dump(mode="json", by_alias=True)
         size = len(text.encode()) + len(to_json(structured))
         if size > MAX_ANSWER:
             raise TooLarge(f"The answer would have {size:,} bytes; at most {MAX_ANSWER:,} can be sent. Ask for less at a time.")

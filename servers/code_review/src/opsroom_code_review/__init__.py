@@ -1,0 +1,1 @@
+"""An MCP server for code review on Phabricator, GitHub, GitLab and plain git."""

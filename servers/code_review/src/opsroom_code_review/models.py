@@ -29,7 +29,7 @@ class Change(BaseModel):
     ref: str = Field(description="What to call it in other tools.")
     title: str
     state: ChangeState
-    native_state: str | None = Field(None, description="The provider's own word.")
+    native_state: str | None = Field(default=None, description="The provider's own word.")
     author: Person | None = None
     repo: str | None = None
     version: str | None = None
@@ -89,11 +89,11 @@ class ChangeDetails(Answer):
     versions: list[Version] = Field(default_factory=list[Version])
     reviewers: list[Reviewer] = Field(default_factory=list[Reviewer])
     files: list[ChangedFile] = Field(default_factory=list[ChangedFile])
-    files_total: int | None = Field(None, description="Where not all files are listed.")
+    files_total: int | None = Field(default=None, description="Where not all files are listed.")
     tasks: list[str] = Field(default_factory=list[str])
     parents: list[str] = Field(default_factory=list[str])
     checks: ChecksSummary | None = None
-    open_threads: int | None = Field(None, description="null where the provider cannot tell.")
+    open_threads: int | None = Field(default=None, description="null where the provider cannot tell.")
     can: Can = Field(default_factory=Can)
 
 
@@ -159,7 +159,7 @@ class Comment(BaseModel):
 class Thread(BaseModel):
     id: str
     anchor: Anchor | None = None
-    resolved: bool | None = Field(None, description="null where the provider does not know.")
+    resolved: bool | None = Field(default=None, description="null where the provider does not know.")
     comments: list[Comment]
 
 

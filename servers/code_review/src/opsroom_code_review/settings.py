@@ -21,15 +21,18 @@ class ProviderSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: ProviderKind = Field(description="phabricator (Phorge, too), github, gitlab or local.")
-    url: str | None = Field(None, description="Its address, such as https://phorge.example or https://gitlab.example.")
-    token: SecretStr | None = Field(None, description="The API token of the account.")
-    path: Path | None = Field(None, description="The git repository of a local provider.")
-    repositories: tuple[str, ...] = Field((), description="The only repositories to show and change; globs. Empty: all.")
-    projects: tuple[str, ...] = Field((), description="The only projects whose tasks to show and change; globs. Empty: all.")
-    trusted: tuple[str, ...] = Field((), description="User names whose words are trusted.")
-    trusted_groups: tuple[str, ...] = Field((), description="Projects, teams or groups whose members' words are trusted.")
+    url: str | None = Field(default=None, description="Its address, such as https://phorge.example or https://gitlab.example.")
+    token: SecretStr | None = Field(default=None, description="The API token of the account.")
+    path: Path | None = Field(default=None, description="The git repository of a local provider.")
+    repositories: tuple[str, ...] = Field(default=(), description="The only repositories to show and change; globs. Empty: all.")
+    projects: tuple[str, ...] = Field(
+        default=(), description="The only projects whose tasks to show and change; globs. Empty: all."
+    )
+    trusted: tuple[str, ...] = Field(default=(), description="User names whose words are trusted.")
+    trusted_groups: tuple[str, ...] = Field(default=(), description="Projects, teams or groups whose members' words are trusted.")
     inline: InlineMode = Field(
-        "auto", description="How Phabricator gets inline comments: in the summary, as drafts, as lint results, or the legacy way."
+        default="auto",
+        description="How Phabricator gets inline comments: in the summary, as drafts, as lint results, or the legacy way.",
     )
 
 

@@ -1,0 +1,1 @@
+"""An MCP server that releases services without losing requests."""

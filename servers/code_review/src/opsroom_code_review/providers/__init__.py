@@ -86,6 +86,8 @@ class ChangeDiff:
     version: str
     repo: str | None
     files: list[FileDiff]
+    missing: str | None = None
+    """Why files are not in the list at all, if that is so: a forge that lists no more than its cap, for example."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Where instances run: a Platform carries out whole plans; a Host is what the zero-loss release needs of one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -55,6 +55,8 @@ class Instance:
     number: int
     health: Health
     """`stopped` also for one that was created and never started."""
+    live: bool = False
+    """Whether the pointer names it."""
     restarts: int = 0
     started_at: datetime | None = None
     image: str | None = None
@@ -67,7 +69,7 @@ class Observed:
     """A target as it is now, read from the host and never from our own records."""
 
     live: tuple[str, ...]
-    """The releases that get requests: one, or two while a rolling release is under way; none before the first."""
+    """The releases that get requests: one, or two while a rolling release is under way, the new one first."""
     instances: tuple[Instance, ...]
     lock: LockHolder | None
     address: str | None
@@ -103,6 +105,10 @@ class Host(Protocol):
 
     async def observe(self, target: Target) -> Observed: ...
 
+    async def release(self, target: Target, name: str) -> Release | None:
+        """What `create` was once given for an instance that is still there, ended or not."""
+        ...
+
     async def preflight(self, release: Release) -> list[PlanCheck]:
         """What can be found out before anything is done: the image or folder, a probe, the port, memory and disk."""
         ...
@@ -123,8 +129,8 @@ class Host(Protocol):
         """Waits until the instance is healthy, or shows that it will not be: unhealthy, ended, restarted, or out of time."""
         ...
 
-    async def point(self, target: Target, instances: list[tuple[str, int]], release: Release) -> None:
-        """Writes which instances (release and number) get requests: the record that decides after a crash what is live."""
+    async def point(self, target: Target, instances: Sequence[tuple[Release, int]]) -> None:
+        """Writes which instances get requests, of the release that is to be live first. After a crash it decides what is live."""
         ...
 
     async def switch(self, target: Target) -> None:
@@ -145,6 +151,10 @@ class Host(Protocol):
         """The last *tail* lines of all instances of the release, of ended ones too, oldest first."""
         ...
 
+    async def ready(self) -> str | None:
+        """None when the host answers, otherwise one line on why it does not."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
@@ -154,7 +164,7 @@ class Journal(Protocol):
     async def step(self, stage: Stage, text: str) -> None: ...
 
     def aborted(self) -> bool:
-        """Whether someone has asked to stop: looked at between steps, before the switch."""
+        """Whether someone has asked to stop. It is looked at all the time until the old release is stopped."""
         ...
 
 
@@ -193,12 +203,17 @@ class Platform(Protocol):
 
     async def observe(self, target: Target) -> Observed: ...
 
+    async def release(self, target: Target, name: str) -> Release | None: ...
+
     async def preflight(self, release: Release) -> list[PlanCheck]: ...
 
     async def carry_out(self, order: Order, journal: Journal) -> Outcome: ...
 
-    async def reconcile(self, target: Target) -> Outcome | None:
-        """Makes a target whole after a crash: exactly one release live, the lock freed. None where nothing was wrong."""
+    async def reconcile(self, target: Target, holder: LockHolder, journal: Journal) -> Outcome | None:
+        """Makes a target whole after a crash: exactly one release live, the lock freed. None where nothing was wrong.
+
+        The caller knows that whoever holds the lock is gone; it is taken over as *holder* meanwhile.
+        """
         ...
 
     async def logs(self, target: Target, release: str, *, since: datetime | None, tail: int) -> list[LogRow]: ...

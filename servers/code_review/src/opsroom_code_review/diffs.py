@@ -6,13 +6,14 @@ from typing import Literal
 
 FileKind = Literal["added", "modified", "deleted", "renamed", "copied", "mode"]
 Side = Literal["new", "old"]
+Sign = Literal[" ", "+", "-"]
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line of a hunk. A number is None on the side where the line does not exist."""
 
-    sign: Literal[" ", "+", "-"]
+    sign: Sign
     text: str
     """Without its line end; a carriage return before it is part of the text."""
     old: int | None

@@ -84,8 +84,11 @@ class Web:
         repeatable: bool | None = None,
         follow: bool = False,
         most: int = MAX_BODY,
+        keep: int | None = None,
     ) -> Response:
         """The answer to a request of *path* below the base URL, whatever its status but those that say "later".
+
+        Of a long text such as a log, *keep* keeps only the last bytes. It is read to its end nevertheless, up to *most*.
 
         A *repeatable* one, which every GET is unless said otherwise, is sent up to three times where the connection fails or a
         proxy says that the forge is away. Raises Unavailable, RateLimited, TimedOut, and TooLarge for more than *most* bytes.
@@ -102,18 +105,18 @@ class Web:
         try:
             async for attempt in stamina.retry_context(on=_backoff(repeatable=again), attempts=_ATTEMPTS, timeout=self._seconds):
                 with attempt:
-                    return await self._sent(request, follow=follow, most=most)
+                    return await self._sent(request, follow=follow, most=most, keep=keep)
         except _Again as asked:
             raise self._later(asked) from None
-        except httpx2.TimeoutException:
+        except (httpx2.TimeoutException, TimeoutError):
             raise TimedOut(f"{self.name} did not answer within {self._seconds:g} s. Try again, or ask for less.") from None
         except httpx2.TransportError as error:
             raise Unavailable(f"{self.name} cannot be reached: {redact(str(error)) or type(error).__name__}.") from None
         raise AssertionError("retry_context ends with a result or an error")
 
-    async def _sent(self, request: httpx2.Request, *, follow: bool, most: int) -> Response:
+    async def _sent(self, request: httpx2.Request, *, follow: bool, most: int, keep: int | None) -> Response:
         for _ in range(_MOST_REDIRECTS + 1):
-            response = await self._read(request, most)
+            response = await self._read(request, most, keep)
             if response.status == 429 or response.status in _PASSING or _is_out_of_requests(response):
                 raise _Again(response, _asked_wait(response.headers))
             target = response.headers.get("location")
@@ -122,20 +125,24 @@ class Web:
             request = self._redirected(request, target)
         raise Unavailable(f"{self.name} sends from one address to the next without end.")
 
-    async def _read(self, request: httpx2.Request, most: int) -> Response:
-        async with self._turns:
+    async def _read(self, request: httpx2.Request, most: int, keep: int | None) -> Response:
+        # the client's own limit is for each read, so a body that drips would never end
+        async with self._turns, asyncio.timeout(self._seconds):
             self._client.cookies.clear()  # a session that a forge starts must not decide what the next answer is
             answer = await self._client.send(request, stream=True)
             try:
-                body = bytearray()
+                body, read = bytearray(), 0
                 async for chunk in answer.aiter_bytes():
                     body += chunk
-                    if len(body) > most:
+                    read += len(chunk)
+                    if keep is not None and len(body) > 2 * keep:
+                        del body[:-keep]
+                    if read > most:
                         raise TooLarge(f"{self.name} sent more than {most:,} bytes for one request. Ask for less at a time.")
             finally:
                 await answer.aclose()
         headers = {name.lower(): value for name, value in answer.headers.items()}
-        return Response(answer.status_code, headers, bytes(body))
+        return Response(answer.status_code, headers, bytes(body if keep is None else body[-keep:]))
 
     def _redirected(self, request: httpx2.Request, target: str) -> httpx2.Request:
         """The same question elsewhere. Another host, such as a store of logs, gets no token."""

@@ -113,7 +113,7 @@ class Plan(Answer):
     diff: list[str] = Field(default_factory=list[str])
     checks: list[PlanCheck] = Field(default_factory=list[PlanCheck])
     steps: list[str] = Field(default_factory=list[str])
-    downtime_seconds: float = Field(default=0.0, description="That is expected.")
+    downtime_seconds: float | None = Field(default=0.0, description="That is expected; null when it does not run afterwards.")
     can_apply: bool = Field(default=True, description="False when a check failed.")
     hint: str | None = None
 

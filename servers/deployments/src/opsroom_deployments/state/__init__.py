@@ -1,0 +1,1 @@
+"""What was defined, planned, done and by whom; never what runs."""

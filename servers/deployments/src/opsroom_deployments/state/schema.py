@@ -3,11 +3,14 @@
 What runs is never read from here: the host says that.
 """
 
+from datetime import UTC, datetime
+
 from sqlalchemy import (
     JSON,
     Boolean,
     Column,
     DateTime,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -15,8 +18,10 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+from typing_extensions import override
 
 SCHEMA_VERSION = 1
 
@@ -30,7 +35,7 @@ class Utc(TypeDecorator[datetime]):
     cache_ok = True
 
     @override
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - as SQLAlchemy calls it
         return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 

@@ -26,6 +26,7 @@ class DatabaseStatus(BaseModel):
     account: str | None = Field(default=None, description="What the account could do without this server's guard.")
     tables: int | None = None
     size_bytes: int | None = None
+    weaker: str | None = Field(default=None, description="What this server does less well for this engine.")
 
 
 class DatabaseList(Answer):
@@ -41,6 +42,9 @@ class DatabaseList(Answer):
         if any(d.account for d in self.databases):
             header.append("account")
             rows = [[*row, d.account] for row, d in zip(rows, self.databases, strict=True)]
+        if any(d.weaker for d in self.databases):
+            header.append("weaker")
+            rows = [[*row, d.weaker] for row, d in zip(rows, self.databases, strict=True)]
         return to_csv(header, rows)
 
 

@@ -35,6 +35,8 @@ class Shape:
     """A column, and further names of it."""
     definition: str | None = None
     """The query of a view, alone."""
+    opaque: bool = False
+    """A view whose query nobody knows: it may show any secret."""
     copies: tuple[str, ...] = ()
     """Columns that hold values of other relations, such as the statistics of a planner."""
     searches: bool = False
@@ -207,6 +209,8 @@ class SecretColumns:
 
     def _followed(self, shape: Shape) -> Relation:
         definition = shape.definition or ""
+        if shape.opaque:
+            return _relation(shape, self._without_excepted(shape, {c: frozenset({f"{shape.name}.{c}"}) for c in shape.columns}))
         by_name = {
             column: frozenset({f"{shape.name}.{column}"}) for column in shape.columns if self._policy.masks(shape.name, column)
         }

@@ -449,12 +449,21 @@ class Follower:
         found = scope.column(qualifier, name)
         if found is not None:
             return self._use(found)
+        if self._dialect.dots_read_fields and (fields := self._read_of(node, scope)):
+            return self._use(fields)
         if qualifier and scope.called(qualifier):
             calls = self._dialect.rows_are_values and name not in _SYSTEM
             return scope.row(qualifier) if calls else NOTHING
         is_relation = name in self._secret_relations and (self._dialect.rows_are_values or bool(qualifier))
         suspected = is_relation or (name in self._names and bool(scope.secret))
         return scope.row(name) or (frozenset({name}) if suspected else NOTHING)
+
+    def _read_of(self, node: exp.Column, scope: Scope) -> frozenset[str]:
+        """The secrets in the columns whose fields *node* may be."""
+        parts = [part.name.casefold() for part in node.parts[:-1]]
+        return NOTHING.union(
+            *(scope.column("", part) or (frozenset({part}) if part in self._names else NOTHING) for part in parts)
+        )
 
     def _alias(self, scope: Scope, name: str, origins: frozenset[str]) -> None:
         if origins:

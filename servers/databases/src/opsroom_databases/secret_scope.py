@@ -23,6 +23,8 @@ class Dialect:
     """Whether `SELECT *` shows the columns of USING before all others."""
     plain_words: frozenset[str] = frozenset()
     """Keywords of the parser that are names like any other."""
+    dots_read_fields: bool = False
+    """Whether `column.f` is a field of a column, without parentheses."""
 
 
 @dataclass(frozen=True)

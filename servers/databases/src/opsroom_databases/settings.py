@@ -11,7 +11,7 @@ from pydantic_settings import SettingsConfigDict
 from typing_extensions import override
 
 from .secret_names import Policy
-from .sources import NetworkSource, parse_url
+from .sources import AlchemySource, NetworkSource, parse_url
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
@@ -115,4 +115,8 @@ def _own_name(url: str) -> str:
         source = parse_url(url)
     except ValueError:
         return ""  # settings say what is wrong; a name made of it could show a password
-    return source.database if isinstance(source, NetworkSource) else source.file.stem
+    if isinstance(source, NetworkSource):
+        return source.database
+    if isinstance(source, AlchemySource) and source.file is None:
+        return source.database or ""
+    return source.file.stem if source.file else ""

@@ -10,7 +10,11 @@ from pydantic import SecretStr
 
 _DIALECTS = {"sqlite": "sqlite", "postgresql": "postgres", "postgres": "postgres", "mysql": "mysql", "mariadb": "mysql"}
 SUPPORTED = ("sqlite", "postgres", "mysql")
-"""The dialects that have a provider."""
+"""The dialects that have a provider of their own; others are reached through SQLAlchemy."""
+WRITABLE = SUPPORTED
+"""Those whose databases can be changed."""
+DEFINABLE = ("sqlite", "postgres")
+"""Those whose definitions can be tried and taken back, too."""
 _PORTS = {"postgres": 5432, "mysql": 3306}
 _OPTIONS = {
     "postgres": ("host", "sslmode", "sslrootcert", "sslcert", "sslkey"),
@@ -66,7 +70,21 @@ class NetworkSource:
         """Nothing to let go of: the provider owns the connections."""
 
 
-def parse_url(url: str) -> FileSource | NetworkSource:
+@dataclass(frozen=True)
+class AlchemySource:
+    """A database that SQLAlchemy reaches."""
+
+    dialect: str
+    """The name of the dialect in SQLAlchemy, without its driver."""
+    url: SecretStr
+    database: str | None = None
+    file: Path | None = None
+
+    async def aclose(self) -> None:
+        """Nothing to let go of: the provider's processes own the connections."""
+
+
+def parse_url(url: str) -> FileSource | NetworkSource | AlchemySource:
     """The source that *url* names. Raises ValueError with what was expected; no part behind the scheme is repeated in it."""
     scheme, separator, rest = url.partition("://")
     if not separator:
@@ -74,7 +92,7 @@ def parse_url(url: str) -> FileSource | NetworkSource:
     dialect = scheme.split("+")[0].lower()
     dialect = _DIALECTS.get(dialect, dialect)
     if dialect not in SUPPORTED:
-        raise ValueError(f"unknown dialect {dialect!r}; supported: {', '.join(SUPPORTED)}")
+        return _through_alchemy(url)
     return _file(rest, is_url=bool(separator)) if dialect == "sqlite" else _network(dialect, rest)
 
 
@@ -104,6 +122,15 @@ def _network(dialect: str, rest: str) -> NetworkSource:
         SecretStr(unquote(password)) if password else None,
         options,
     )
+
+
+def _through_alchemy(url: str) -> AlchemySource:
+    from .alchemy_urls import read
+
+    dialect, parts, file = read(url)
+    if file is not None:
+        parts = parts.set(database=str(file))
+    return AlchemySource(dialect, SecretStr(parts.render_as_string(hide_password=False)), parts.database, file)
 
 
 def _host_and_port(place: str, default: int) -> tuple[str, int]:

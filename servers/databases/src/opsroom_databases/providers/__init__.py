@@ -22,7 +22,7 @@ from ..models import (
     WritePreview,
 )
 from ..settings import DatabasesSettings
-from ..sources import LocalFile, NetworkSource, Source
+from ..sources import AlchemySource, LocalFile, NetworkSource, Source
 from ..workload import Order
 
 
@@ -144,7 +144,7 @@ class WritableDatabase(Protocol):
 
 def open_database(name: str, source: Source, settings: DatabasesSettings) -> Database:
     """The provider for *source*. Nothing is connected or started before the first call of a method."""
-    return _OPENERS[source.dialect](name, source, settings)
+    return _OPENERS.get(source.dialect, _generic)(name, source, settings)
 
 
 # A dialect's driver and rules are imported by the first database that needs them. Which kind of source belongs to a dialect
@@ -165,6 +165,12 @@ def _mysql(name: str, source: Source, settings: DatabasesSettings) -> Database:
     from .mysql import MysqlDatabase
 
     return MysqlDatabase(name, cast("NetworkSource", source), settings)
+
+
+def _generic(name: str, source: Source, settings: DatabasesSettings) -> Database:
+    from .generic import GenericDatabase
+
+    return GenericDatabase(name, cast("AlchemySource", source), settings)
 
 
 _Opener: TypeAlias = Callable[[str, Source, DatabasesSettings], Database]

@@ -123,10 +123,8 @@ class Deployer:
             return ServiceStatus(
                 service=target.service, environment=target.environment, platform=platform.name, problems=[str(error)]
             )
-        status = status_of(target, service, seen, live)
-        return status.model_copy(
-            update={"platform": platform.name, "deployment_id": running[0].deployment_id if running else None}
-        )
+        status = status_of(target, platform.name, service, seen, live)
+        return status.model_copy(update={"deployment_id": running[0].deployment_id if running else None})
 
     async def plan(self, wish: plans.Wish, definition: Service | None = None) -> Plan:
         """What *wish* would do, kept so that it can be applied. *definition* is a new one of the service, not defined yet."""
@@ -314,7 +312,7 @@ class Deployer:
         return version
 
     async def recover(self) -> None:
-        """Brings to an end what a process that died has left. Called at start; what cannot be reached then is tried again later."""
+        """Brings to an end what a process that died has left. Called at start; what cannot be reached is tried again later."""
         for record in await self._store.running():
             try:
                 await self._recover(record)

@@ -6,7 +6,7 @@ from .platforms import Instance, Observed, Release, Target
 from .spec import Service
 
 
-def status_of(target: Target, service: Service, seen: Observed, live: Release | None) -> ServiceStatus:
+def status_of(target: Target, platform: str, service: Service, seen: Observed, live: Release | None) -> ServiceStatus:
     releases = [_release(name, seen) for name in dict.fromkeys(each.release for each in seen.instances)]
     releases.sort(
         key=lambda release: (not release.live, release.since is None, -(release.since.timestamp() if release.since else 0))
@@ -14,7 +14,7 @@ def status_of(target: Target, service: Service, seen: Observed, live: Release | 
     return ServiceStatus(
         service=target.service,
         environment=target.environment,
-        platform="",
+        platform=platform,
         address=seen.address,
         live=seen.live[0] if seen.live else None,
         replicas=seen.replicas,

@@ -1,0 +1,1 @@
+"""Plain processes behind a TCP proxy: no Docker, no root."""

@@ -1,0 +1,150 @@
+"""Whole files: as they are at a commit, or as a diff leaves them."""
+
+from dataclasses import dataclass
+
+from opsroom_shared.errors import InvalidInput, NotFound, TimedOut, TooLarge
+from pydantic import Field
+
+from ...diffs import FileDiff
+from ...models import FileText
+from .checks import downloaded
+from .conduit import Conduit
+from .diffs import Diffs
+from .names import Names
+from .revisions import Current
+from .wire import Repository, Wire
+
+
+class _Stored(Wire):
+    too_slow: bool = Field(default=False, alias="tooSlow")
+    too_large: bool = Field(default=False, alias="tooHuge")
+    file: str | None = Field(None, alias="filePHID")
+
+
+@dataclass(frozen=True)
+class _Base:
+    """What a version started from: a commit that it names, or else the branch that its repository is about."""
+
+    commit: str
+    named: bool
+
+
+class Files:
+    def __init__(self, conduit: Conduit, names: Names, diffs: Diffs) -> None:
+        self._conduit, self._names, self._diffs = conduit, names, diffs
+
+    async def of_repository(self, name: str, path: str, at: str) -> FileText:
+        repository = await self._names.repository(name)
+        if at == "base":
+            raise InvalidInput("Only a change has a base. Give a commit or a branch, or `head` for the default branch.")
+        commit = _branch(repository) if at == "head" else at
+        return _text(path, commit, await self._at(repository.phid, commit, path))
+
+    async def of_change(self, current: Current, path: str, at: str) -> FileText:
+        phid = current.revision.repository
+        changed = next((file for file in await self._diffs.files(current.diff.id) if path in (file.path, file.old_path)), None)
+        if at not in ("head", "base"):
+            return _text(path, at, await self._at(self._in(current, phid), at, path))
+        if at == "head" and changed is not None and changed.path == path:
+            if changed.kind == "deleted":
+                raise NotFound(f"Version {current.version} of {current.revision.ref} deletes {path}. Read it at `base`.")
+            if changed.binary or changed.withheld:
+                raise InvalidInput(f"{path} is no text in version {current.version}.")
+            if changed.kind == "added":
+                return _text(path, None, _joined([line.text + "\n" * line.ends for line in changed.lines()]))
+        if at == "head" and changed is not None and changed.path != path and changed.kind == "renamed":
+            raise NotFound(f"Version {current.version} of {current.revision.ref} renames {path} to {changed.path}.")
+        base = await self._base(current)
+        source = changed.old_path if changed and changed.path == path and changed.old_path else path
+        before = await self._at(self._in(current, phid), base.commit, source)
+        if at == "base" or changed is None or changed.path != path:
+            return _text(path, base.commit, before, hint=None if base.named else _guessed(current, base))
+        after = _applied(before, changed)
+        if after is None:
+            raise NotFound(
+                f"What {path} is in version {current.version} cannot be told: its changes do not fit the file at {base.commit}."
+                " The diff shows the part that it changes."
+            )
+        return _text(path, None, after, hint=None if base.named else _guessed(current, base))
+
+    def _in(self, current: Current, repository: str | None) -> str:
+        if repository is None:
+            raise NotFound(f"{current.revision.ref} belongs to no repository, so only the files of its diff can be read.")
+        return repository
+
+    async def _base(self, current: Current) -> _Base:
+        if current.diff.base:
+            return _Base(current.diff.base, named=True)
+        phid = self._in(current, current.revision.repository)
+        page = await self._conduit.search(Repository, "diffusion.repository.search", constraints={"phids": [phid]})
+        if not page.data:
+            raise NotFound(f"The repository of {current.revision.ref} is not visible to this account.")
+        return _Base(_branch(page.data[0]), named=False)
+
+    async def _at(self, repository: str, commit: str, path: str) -> bytes:
+        stored = await self._conduit.read(
+            _Stored, "diffusion.filecontentquery", {"repository": repository, "commit": commit, "path": path}
+        )
+        if stored.too_large:
+            raise TooLarge(f"{path} is larger than what {self._conduit.name} gives out.")
+        if stored.too_slow:
+            raise TimedOut(f"{self._conduit.name} took too long to read {path} at {commit}.")
+        if stored.file is None:
+            raise NotFound(f"There is no {path} at {commit}.")
+        return await downloaded(self._conduit, stored.file)
+
+
+def _branch(repository: Repository) -> str:
+    if not repository.default_branch:
+        raise InvalidInput("This repository has no default branch: name a commit or a branch.")
+    return repository.default_branch
+
+
+def _guessed(current: Current, base: _Base) -> str:
+    return (
+        f"Version {current.version} does not say which commit it starts from: this is {base.commit}"
+        " (with the changes, whose lines all fit, where head was asked for)."
+    )
+
+
+def _applied(before: bytes, file: FileDiff) -> bytes | None:
+    """The file with its changes; None where any line of them does not fit."""
+    try:
+        lines = before.decode().split("\n")
+    except UnicodeDecodeError:
+        return None
+    ends_with_newline = lines[-1] == ""
+    if ends_with_newline:
+        lines.pop()
+    result: list[str] = []
+    at = 0
+    for hunk in file.hunks:
+        for line in hunk.lines:
+            if line.old is not None:
+                if not at <= line.old - 1 < len(lines) or lines[line.old - 1] != line.text:
+                    return None
+                result += lines[at : line.old - 1]
+                at = line.old
+            if line.sign != "-":
+                result.append(line.text)
+                if line.new is not None and not line.ends:
+                    ends_with_newline = False
+                elif at >= len(lines):
+                    ends_with_newline = True
+    rest = lines[at:]
+    return _joined(["\n".join([*result, *rest]), "\n" if ends_with_newline and (result or rest) else ""])
+
+
+def _joined(parts: list[str]) -> bytes:
+    return "".join(parts).encode(errors="surrogatepass")
+
+
+def _text(path: str, commit: str | None, data: bytes, *, hint: str | None = None) -> FileText:
+    if b"\0" in data:
+        raise InvalidInput(f"{path} is no text.")
+    try:
+        content = data.decode()
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{path} is no UTF-8 text.") from None
+    total = content.count("\n") + (bool(content) and not content.endswith("\n"))
+    return FileText(path=path, commit=commit, content=content, total_lines=total, hint=hint)

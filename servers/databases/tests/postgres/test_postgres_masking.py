@@ -72,6 +72,7 @@ LEAKS = [
     "SELECT lower(q) FROM nested",
     "SELECT j ->> 'api_key' FROM whole",
     "SELECT m || '' FROM longest",
+    "SELECT seen || '' FROM planner WHERE starelid = 'users'::regclass",
     "SELECT most_common_vals::text FROM pg_stats WHERE tablename = 'users'",
     "EXPLAIN (ANALYZE) SELECT id FROM users WHERE api_key > 'm'",
     "EXPLAIN SELECT id FROM users WHERE api_key > 'm'",

@@ -12,12 +12,13 @@ from .postgres_session import Session
 
 DIALECT = Dialect("postgres", rows_are_values=True)
 
+# The engine keeps no record of what a view has to do with its own tables: only its stored tree tells all that it reads.
 _RELATIONS = """
     WITH RECURSIVE wanted (oid) AS (
         SELECT c.oid FROM pg_class c WHERE c.relname = ANY ($1::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 't')
         UNION
-        SELECT d.refobjid FROM wanted w JOIN pg_rewrite r ON r.ev_class = w.oid AND w.oid >= 16384
-          JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = r.oid AND d.refclassid = 'pg_class'::regclass)
+        SELECT m[1]::oid FROM wanted w JOIN pg_rewrite r ON r.ev_class = w.oid AND w.oid >= 16384,
+          regexp_matches(r.ev_action::text, ':relid ([0-9]+)', 'g') m)
     SELECT n.nspname::text, c.relname::text,
       CASE WHEN c.relkind IN ('v', 'm') AND c.oid >= 16384 THEN pg_get_viewdef(c.oid) END,
       (SELECT json_agg(json_build_array(a.attname, a.attgenerated <> '', pg_get_expr(d.adbin, d.adrelid)) ORDER BY a.attnum)::text

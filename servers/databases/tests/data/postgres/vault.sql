@@ -10,6 +10,7 @@ CREATE TABLE hidden.users (id int, note text, secret bytea);
 CREATE VIEW keys AS SELECT id AS user_id, api_key AS k, upper(name) AS shown FROM users;
 CREATE VIEW nested AS SELECT k AS q, shown FROM keys;
 CREATE VIEW whole AS SELECT to_jsonb(u) AS j, u.id FROM users u;
+CREATE VIEW planner AS SELECT starelid, stavalues1::text AS seen FROM pg_catalog.pg_statistic;
 CREATE MATERIALIZED VIEW longest AS SELECT max("passwordHash") AS m, count(*) AS n FROM users;
 INSERT INTO orgs VALUES (1, 'Acme', '@1@'), (2, 'Globex', NULL);
 INSERT INTO users VALUES (1, 'Ada', 'ada@example.com', '@2@', '@1@', 1, 120, 1111), (2, 'Ben', 'ben@example.com', NULL, '@3@', 1, 7, NULL);

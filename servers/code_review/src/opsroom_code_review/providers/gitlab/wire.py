@@ -1,0 +1,244 @@
+"""What GitLab sends, as far as it is read here."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Sent(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class User(Sent):
+    id: int
+    username: str
+    state: str = "active"
+    bot: bool | None = None
+    """Only what GitLab says of the account itself has it."""
+
+
+class Instance(Sent):
+    version: str
+
+
+class DiffRefs(Sent):
+    """The three commits that a place in a diff is given by."""
+
+    base_sha: str
+    head_sha: str
+    start_sha: str
+
+
+class References(Sent):
+    full: str
+
+
+class PipelineHead(Sent):
+    id: int
+    status: str
+    project_id: int | None = None
+    web_url: str | None = None
+
+
+class MergeRequest(Sent):
+    iid: int
+    title: str
+    description: str | None = None
+    state: str
+    draft: bool = False
+    author: User | None = None
+    sha: str | None = None
+    diff_refs: DiffRefs | None = None
+    source_branch: str
+    target_branch: str
+    updated_at: datetime | None = None
+    web_url: str | None = None
+    references: References
+    detailed_merge_status: str | None = None
+    user_notes_count: int = 0
+    reviewers: list[User] = Field(default_factory=list[User])
+    head_pipeline: PipelineHead | None = None
+    changes_count: str | None = None
+    """`1000+` where GitLab stopped counting."""
+
+    @property
+    def project(self) -> str:
+        return self.references.full.rpartition("!")[0]
+
+
+class DiffEntry(Sent):
+    """One file of a diff. Collapsed, too large and undecodable ones have an empty *diff*."""
+
+    old_path: str
+    new_path: str
+    a_mode: str = "0"
+    b_mode: str = "0"
+    new_file: bool = False
+    renamed_file: bool = False
+    deleted_file: bool = False
+    collapsed: bool | None = None
+    """None from a GitLab that does not say it."""
+    too_large: bool | None = None
+    diff: str = ""
+
+
+class DiffVersion(Sent):
+    id: int
+    head_commit_sha: str | None = None
+    base_commit_sha: str | None = None
+    start_commit_sha: str | None = None
+    created_at: datetime | None = None
+    diffs: list[DiffEntry] = Field(default_factory=list[DiffEntry])
+
+
+class Comparison(Sent):
+    diffs: list[DiffEntry] = Field(default_factory=list[DiffEntry])
+    compare_timeout: bool = False
+
+
+class Approver(Sent):
+    user: User
+
+
+class Approvals(Sent):
+    approved: bool = False
+    approved_by: list[Approver] = Field(default_factory=list[Approver])
+    user_has_approved: bool = False
+    user_can_approve: bool = False
+
+
+class Reviewing(Sent):
+    """One reviewer, and where their review stands."""
+
+    user: User
+    state: str = "unreviewed"
+
+
+class Blocking(Sent):
+    """A dependency. What the account may not see is left out."""
+
+    blocking_merge_request: MergeRequest | None = None
+
+
+class LineEnd(Sent):
+    old_line: int | None = None
+    new_line: int | None = None
+
+
+class LineRange(Sent):
+    start: LineEnd | None = None
+    end: LineEnd | None = None
+
+
+class Position(Sent):
+    head_sha: str | None = None
+    old_path: str | None = None
+    new_path: str | None = None
+    old_line: int | None = None
+    new_line: int | None = None
+    line_range: LineRange | None = None
+
+
+class Note(Sent):
+    id: int
+    body: str = ""
+    author: User | None = None
+    created_at: datetime | None = None
+    system: bool = False
+    resolvable: bool = False
+    resolved: bool = False
+    position: Position | None = None
+
+
+class Discussion(Sent):
+    id: str
+    notes: list[Note] = Field(default_factory=list[Note])
+
+
+class Draft(Sent):
+    """A comment that only its author sees."""
+
+    id: int
+    note: str = ""
+
+
+class Job(Sent):
+    """A job, a trigger of another pipeline, or what an outside system reported about a commit."""
+
+    id: int
+    name: str
+    status: str
+    allow_failure: bool = False
+    web_url: str | None = None
+    target_url: str | None = None
+    description: str | None = None
+    stage: str | None = None
+
+
+class TestCase(Sent):
+    name: str = ""
+    classname: str | None = None
+    file: str | None = None
+    status: str = "unknown"
+    system_output: str | dict[str, object] | None = None
+    stack_trace: str | None = None
+
+
+class TestSuite(Sent):
+    name: str = ""
+    test_cases: list[TestCase] = Field(default_factory=list[TestCase])
+
+
+class TestReport(Sent):
+    test_suites: list[TestSuite] = Field(default_factory=list[TestSuite])
+
+
+class Member(User):
+    access_level: int = 0
+
+
+class Project(Sent):
+    path_with_namespace: str
+    default_branch: str | None = None
+
+
+class Milestone(Sent):
+    id: int
+    title: str
+
+
+class Issue(Sent):
+    iid: int
+    title: str
+    description: str | None = None
+    state: str
+    labels: list[str] = Field(default_factory=list[str])
+    milestone: Milestone | None = None
+    assignees: list[User] = Field(default_factory=list[User])
+    author: User | None = None
+    updated_at: datetime | None = None
+    web_url: str | None = None
+    references: References
+
+    @property
+    def project(self) -> str:
+        return self.references.full.rpartition("#")[0]
+
+
+class Linked(Sent):
+    """An issue that a merge request names. One of an outside system has no reference."""
+
+    references: References | None = None
+
+
+class Label(Sent):
+    name: str
+
+
+class BoardList(Sent):
+    label: Label | None = None
+
+
+class Board(Sent):
+    name: str
+    lists: list[BoardList] = Field(default_factory=list[BoardList])

@@ -1,0 +1,213 @@
+"""The branches of a repository and the commits that are only on them, read from two answers of git."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from .references import spelled
+
+MOST_BRANCHES = 1_000
+MOST_COMMITS = 20_000
+BRANCH_FORMAT = "%00".join(
+    (
+        "%(refname)",
+        "%(objectname)",
+        "%(symref)",
+        "%(HEAD)",
+        "%(authorname)",
+        "%(authoremail:trim)",
+        "%(committerdate:unix)",
+        "%(subject)",
+        "",
+    )
+)
+COMMIT_FORMAT = "%x00%H%x00%P%x00%aN%x00%aE%x00%ct%x00%s%x00%b%x00"
+CHECKS_REF = "refs/notes/opsroom-checks"
+
+_HEADS = "refs/heads/"
+_REMOTES = "refs/remotes/"
+_USUAL_DEFAULTS = ("main", "master", "trunk")
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    name: str
+    email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    id: str
+    parents: tuple[str, ...]
+    author: Author
+    at: datetime
+    subject: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A ref as git lists it."""
+
+    name: str
+    head: str
+    target: str
+    """The ref that it stands for, if it is a symbolic one."""
+    checked_out: bool
+    author: Author
+    at: datetime
+    subject: str
+
+    @property
+    def short(self) -> str:
+        return self.name.removeprefix(_HEADS).removeprefix(_REMOTES)
+
+    @property
+    def is_remote(self) -> bool:
+        return self.name.startswith(_REMOTES)
+
+    @property
+    def last_name(self) -> str:
+        """Without the remote that a remote branch is of."""
+        return self.short.partition("/")[2] if self.is_remote else self.short
+
+
+@dataclass(frozen=True)
+class Default:
+    """The branch that changes go into: here, at the remote, or both."""
+
+    name: str
+    tips: tuple[str, ...]
+
+
+def parse_refs(data: bytes) -> list[Ref]:
+    """What for-each-ref answers in BRANCH_FORMAT."""
+    fields = data.decode(errors="surrogateescape").split("\0")
+    found: list[Ref] = []
+    for at in range(0, len(fields) - 8, 8):
+        name, head, target, mark, author, email, seconds, subject = fields[at : at + 8]
+        if seconds:  # a ref to something that is no commit has no author and no time
+            found.append(
+                Ref(
+                    name.lstrip("\n"),
+                    head,
+                    target,
+                    mark == "*",
+                    Author(_text(author), _text(email)),
+                    _time(seconds),
+                    _text(subject),
+                )
+            )
+    return found
+
+
+def parse_commits(data: bytes) -> list[Commit]:
+    """What rev-list answers in COMMIT_FORMAT."""
+    fields = data.decode(errors="replace").split("\0")
+    found: list[Commit] = []
+    for at in range(0, len(fields) - 8, 8):
+        _, commit, parents, author, email, seconds, subject, body = fields[at : at + 8]
+        found.append(Commit(commit, tuple(parents.split()), Author(author, email), _time(seconds), subject, body.strip("\n")))
+    return found
+
+
+def default_of(refs: Iterable[Ref], *, bare: bool, configured: str | None) -> Default | None:
+    """What the remote calls its default, or the HEAD of a bare repository, or one of the usual names, or the configured one."""
+    refs = list(refs)
+    heads = {ref.short: ref for ref in refs if not ref.is_remote and not ref.target}
+    remotes = {ref.short: ref for ref in refs if ref.is_remote and not ref.target}
+    pointers = [ref for ref in refs if ref.is_remote and ref.target and ref.last_name == "HEAD"]
+    pointers.sort(key=lambda ref: ref.short != "origin/HEAD")
+    checked_out = next((ref.short for ref in refs if ref.checked_out and not ref.is_remote), None)
+    names = [pointer.target.removeprefix(_REMOTES) for pointer in pointers]
+    for short in names:
+        if short in remotes:
+            name = short.partition("/")[2]
+            return Default(name, tuple(dict.fromkeys(ref.head for ref in (remotes[short], heads.get(name)) if ref)))
+    local = [checked_out] if bare else []
+    for name in (*local, *_USUAL_DEFAULTS, configured, checked_out):
+        tips = [ref.head for ref in (heads.get(name or ""), remotes.get(f"origin/{name}")) if ref]
+        if name and tips:
+            return Default(name, tuple(dict.fromkeys(tips)))
+    return None
+
+
+@dataclass
+class Graph:
+    """What is not in the default branch."""
+
+    default: Default | None
+    refs: list[Ref]
+    commits: dict[str, Commit]
+    complete: bool
+    """False when there were more commits than are read; then merge bases must be asked for."""
+    _own: dict[str, dict[str, Commit]] = field(default_factory=dict[str, dict[str, Commit]])
+
+    def __post_init__(self) -> None:
+        self._heads = {ref.name: ref.head for ref in self.refs if ref.name.startswith(_HEADS)}
+        self.branches = {self.spelling(ref): ref for ref in self.refs if self._is_change(ref)}
+
+    def spelling(self, ref: Ref) -> str:
+        """What to call a branch: short, unless that would also mean another one, or something else."""
+        if ref.is_remote and _HEADS + ref.short in self._heads:
+            return ref.name
+        return spelled(ref.short, of=ref.name)
+
+    def _is_change(self, ref: Ref) -> bool:
+        if ref.target or (self.default and ref.last_name == self.default.name):
+            return False
+        if not ref.is_remote:
+            return ref.name.startswith(_HEADS)
+        local = self._heads.get(_HEADS + ref.last_name)
+        return local is None or not (local == ref.head or ref.head in self.own(local))
+
+    def is_merged(self, ref: Ref) -> bool:
+        return self.complete and self.default is not None and ref.head not in self.commits
+
+    def own(self, head: str) -> dict[str, Commit]:
+        """The commits that lead to *head* and are not in the default branch."""
+        if head not in self._own:
+            found: dict[str, Commit] = {}
+            waiting = [head]
+            while waiting:
+                commit = self.commits.get(waiting.pop())
+                if commit is not None and commit.id not in found:
+                    found[commit.id] = commit
+                    waiting.extend(commit.parents)
+            self._own[head] = found
+        return self._own[head]
+
+    def commits_of(self, head: str) -> list[Commit]:
+        """The same, the oldest first."""
+        own = self.own(head)
+        return [commit for commit in reversed(self.commits.values()) if commit.id in own]
+
+    def base(self, head: str) -> str | None:
+        """Where *head* parted from the default branch, if the commits alone tell it."""
+        if not self.complete or head not in self.commits:
+            return None
+        own = self.own(head)
+        beyond = {parent for commit in own.values() for parent in commit.parents if parent not in own}
+        return beyond.pop() if len(beyond) == 1 else None
+
+    def parents(self, name: str) -> list[str]:
+        """The open branches that the branch *name* stands on: those right below it."""
+        head = self.branches[name].head
+        own = self.own(head)
+        below = {
+            other: ref.head for other, ref in self.branches.items() if other != name and ref.head in own and ref.head != head
+        }
+        return sorted(
+            other for other, tip in below.items() if not any(tip != high and tip in self.own(high) for high in below.values())
+        )
+
+
+def _time(seconds: str) -> datetime:
+    try:
+        return datetime.fromtimestamp(int(seconds), UTC)
+    except (ValueError, OverflowError, OSError):  # a commit may claim any time
+        return datetime.fromtimestamp(0, UTC)
+
+
+def _text(value: str) -> str:
+    return value.encode(errors="surrogateescape").decode(errors="replace")

@@ -1,0 +1,238 @@
+"""A plain git repository as a provider: branches, ranges and the working tree, with the reviews kept beside the objects."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from opsroom_shared.config import ConfigError
+from opsroom_shared.errors import Conflict, NotFound, ToolFailure
+from opsroom_shared.outside import clean
+
+from ...models import Change, ChangeDetails, FileText, ProviderKind
+from ...settings import CodeReviewSettings, ProviderSettings
+from .. import ChangeDiff, ChangeQuery, FileAt, Found, Page
+from . import describing
+from .change_records import ChangeRecord, changes
+from .file_text import committed_text, uncommitted_text
+from .finding import CLOSED, Candidate, check_me, is_asked_for
+from .listing import Entry
+from .place import repository_name
+from .references import WORKTREE, read_reference, read_task
+from .repository import Me, Repository, Resolved
+from .uncommitted import uncommitted_entries, uncommitted_files
+from .versions import version_of
+from .working_tree import Status
+
+
+class LocalProvider:
+    """The repository at the path of its settings, seen by whom git would name as the author of a commit."""
+
+    def __init__(self, name: str, settings: ProviderSettings, server: CodeReviewSettings) -> None:
+        if settings.path is None:
+            raise ConfigError(f"providers.{name}: a local provider needs the path of its repository")
+        self._name = name
+        self._settings = settings
+        self._seconds = server.request_seconds
+        self._path = settings.path
+        self._repo = repository_name(settings.path)
+        self._opening = asyncio.Lock()
+        self._opened: Repository | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def kind(self) -> ProviderKind:
+        return "local"
+
+    @property
+    def processes(self) -> int:
+        """How many git processes were started so far: the round trips of this provider."""
+        return self._opened.git.started if self._opened else 0
+
+    def change_ref(self, text: str) -> str | None:
+        text = text.strip()
+        own = text.removeprefix(f"{self._name}:")
+        if own != text and read_reference(own) is None and read_reference(f"refs/heads/{own}"):
+            return f"refs/heads/{own}"  # said to be one of ours, whatever it looks like
+        found = read_reference(own)
+        return None if found is None else str(found)
+
+    def task_ref(self, text: str) -> str | None:
+        return read_task(text.strip().removeprefix(f"{self._name}:"))
+
+    def repo_of(self, ref: str) -> str | None:  # noqa: ARG002 - there is one, whatever the reference
+        return self._repo
+
+    async def ready(self) -> str | None:
+        try:
+            async with asyncio.timeout(5):
+                repository = await self._repository()
+                await repository.git.read("rev-parse", "--git-dir")
+        except TimeoutError:
+            return "git did not answer within 5 s"
+        except ToolFailure as error:
+            return str(error)
+        return None
+
+    async def find_changes(self, query: ChangeQuery, page: Page) -> Found[Change]:
+        self._check_repo(query.repo)
+        repository = await self._repository()
+        me = await repository.me()
+        check_me(query, me)
+        graph = await repository.graph()
+        records = await repository.store.read(changes, dict[str, ChangeRecord]())
+        touching = await repository.touching(graph, query.path) if query.path else None
+        found: list[Change] = []
+        for ref in graph.branches.values():
+            spelling = graph.spelling(ref)
+            record = records.get(spelling, ChangeRecord())
+            change = describing.branch_change(graph, spelling, ref, record, self._repo)
+            summary = (record.summary or describing.summary_of(graph.commits_of(ref.head))) if query.text else ""
+            candidate = Candidate(change, record, describing.is_mine(graph, ref, me), summary, ref.author.email)
+            touched = touching is None or not touching.isdisjoint(graph.own(ref.head))
+            if touched and is_asked_for(query, candidate, me):
+                found.append(change)
+        if touching is None and query.state != "closed" and not repository.place.is_bare:
+            found += await self._uncommitted(repository, query, me)
+        found.sort(key=lambda change: (change.updated_at or datetime.now(UTC), change.ref), reverse=True)
+        start = page.position if isinstance(page.position, int) else 0
+        end = start + page.limit
+        return Found(found[start:end], end if len(found) > end else None)
+
+    async def _uncommitted(self, repository: Repository, query: ChangeQuery, me: Me) -> list[Change]:
+        """The working tree, if there is anything in it that is in no commit."""
+        resolved = await repository.resolve(WORKTREE)
+        if resolved.status is None or resolved.status.is_clean:
+            return []
+        record = await self._record(repository, resolved.key)
+        change = self._uncommitted_change(repository, resolved, resolved.status, record, me)
+        return [change] if is_asked_for(query, Candidate(change, record, mine=True, summary=""), me) else []
+
+    async def change(self, ref: str) -> ChangeDetails:
+        repository = await self._repository()
+        me = await repository.me()
+        resolved, record = await self._resolve(repository, ref)
+        entries = await self._entries(repository, resolved)
+        parents: list[str] = []
+        at: datetime | None = None
+        summary = ""
+        if resolved.status is not None:
+            change, mine = self._uncommitted_change(repository, resolved, resolved.status, record, me), True
+        elif resolved.branch is not None:
+            graph = resolved.graph
+            change = describing.branch_change(graph, resolved.ref, resolved.branch, record, self._repo)
+            mine = describing.is_mine(graph, resolved.branch, me)
+            parents, at = graph.parents(resolved.ref), resolved.branch.at
+            summary = describing.summary_of(graph.commits_of(resolved.head))
+        else:
+            commits = await repository.commits_between(resolved.base, resolved.head)
+            change = describing.range_change(resolved, record, commits, self._repo)
+            summary = describing.summary_of(commits)
+            mine = bool(commits) and describing.is_me(commits[-1].author.name, me)
+        author = change.author.name if change.author else None
+        return ChangeDetails(
+            change=change,
+            summary=clean(summary if record.summary is None else record.summary),
+            trusted=self._trusts(author if record.summary is None else record.said_by, me, signed=record.summary is not None),
+            test_plan=record.test_plan,
+            base=resolved.base_name,
+            head=resolved.ref,
+            versions=describing.versions_of(record, resolved.version, at),
+            reviewers=describing.reviewers_of(record, resolved.version),
+            files=describing.files_of(entries),
+            files_total=len(entries),
+            tasks=record.tasks,
+            parents=parents,
+            open_threads=len(record.open_threads),
+            can=describing.can_do(me, mine=mine, is_open=change.state not in CLOSED),
+        )
+
+    async def diff(
+        self, ref: str, *, version: str | None, since: str | None, context: int, wanted: Callable[[str], bool]
+    ) -> ChangeDiff:
+        repository = await self._repository()
+        resolved, record = await self._resolve(repository, ref)
+
+        def chosen(entry: Entry) -> bool:
+            return any(wanted(path) for path in entry.paths)
+
+        if resolved.status is not None:
+            if {version, since} - {None, resolved.version}:
+                raise Conflict(f"Only the working tree of now can be shown, which is version {resolved.version}.")
+            files = await uncommitted_files(repository, resolved, resolved.status, context, chosen)
+            return ChangeDiff(resolved.version, self._repo, files)
+        base, head, of = await version_of(repository, resolved, record, version)
+        comparing = repository.comparing
+        if since is None:
+            return ChangeDiff(of, self._repo, await comparing.files(base, head, context=context, wanted=chosen))
+        old_base, old_head, _ = await version_of(repository, resolved, record, since)
+        touched: set[str] | None = None
+        if old_base != base:  # what a rebase brought in from elsewhere is no difference between the two versions of this change
+            listed = [*await comparing.listing(old_base, old_head), *await comparing.listing(base, head)]
+            touched = {path for entry in listed for path in entry.paths}
+        files = await comparing.files(
+            old_head,
+            head,
+            context=context,
+            wanted=lambda entry: chosen(entry) and (touched is None or not touched.isdisjoint(entry.paths)),
+        )
+        return ChangeDiff(of, self._repo, files)
+
+    async def file(self, where: FileAt) -> FileText:
+        repository = await self._repository()
+        self._check_repo(where.repo)
+        if where.change is None:
+            name = "HEAD" if where.at in {"head", "base"} else where.at
+            return await committed_text(repository, (await repository.commits(name))[0], where.path)
+        resolved, record = await self._resolve(repository, where.change)
+        if where.at == "base":
+            if resolved.base == repository.place.empty_tree:
+                raise NotFound("The change begins from nothing; there is no base to read a file of.")
+            return await committed_text(repository, resolved.base, where.path)
+        if where.at != "head":
+            _, commit, _ = await version_of(repository, resolved, record, where.at)
+            return await committed_text(repository, commit, where.path)
+        if resolved.status is not None:
+            return await uncommitted_text(repository, where.path)
+        return await committed_text(repository, resolved.head, where.path)
+
+    async def aclose(self) -> None:
+        self._opened = None
+
+    async def _repository(self) -> Repository:
+        async with self._opening:
+            if self._opened is None:
+                self._opened = await Repository.open(self._path, self._seconds)
+            return self._opened
+
+    def _check_repo(self, repo: str | None) -> None:
+        if repo is not None and repo not in {self._repo, self._name}:
+            raise NotFound(f"There is no repository {repo!r} here; the only one is {self._repo!r}.")
+
+    async def _record(self, repository: Repository, key: str) -> ChangeRecord:
+        found = await repository.store.read(lambda db: changes(db, key), dict[str, ChangeRecord]())
+        return found.get(key, ChangeRecord())
+
+    async def _resolve(self, repository: Repository, ref: str) -> tuple[Resolved, ChangeRecord]:
+        resolved = await repository.resolve(ref)
+        record = await self._record(repository, resolved.key)
+        if record.base is not None and resolved.branch is not None:
+            resolved = await repository.branch(resolved.ref, record.base)
+        return resolved, record
+
+    async def _entries(self, repository: Repository, resolved: Resolved) -> list[Entry]:
+        if resolved.status is not None:
+            return await uncommitted_entries(repository, resolved, resolved.status)
+        return await repository.comparing.listing(resolved.base, resolved.head)
+
+    def _uncommitted_change(
+        self, repository: Repository, resolved: Resolved, status: Status, record: ChangeRecord, me: Me
+    ) -> Change:
+        written = describing.newest((*status.tracked, *status.untracked), repository.top)
+        return describing.uncommitted_change(resolved, record, me, self._repo, written)
+
+    def _trusts(self, name: str | None, me: Me, *, signed: bool) -> bool:
+        """Whether the words of *name* are trusted. Anybody can put any name into a commit: only *signed* words can be mine."""
+        return name is not None and (name in self._settings.trusted or (signed and describing.is_me(name, me)))

@@ -1,0 +1,292 @@
+"""One repository as it is at the moment: who uses it, its branches, and what a reference stands for."""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from opsroom_shared.config import ConfigError
+from opsroom_shared.errors import InvalidInput, NotFound, Unavailable
+
+from .comparing import Comparing
+from .git import Git
+from .graph import (
+    BRANCH_FORMAT,
+    CHECKS_REF,
+    COMMIT_FORMAT,
+    MOST_BRANCHES,
+    MOST_COMMITS,
+    Commit,
+    Graph,
+    Ref,
+    default_of,
+    parse_commits,
+    parse_refs,
+)
+from .place import Place, find_place
+from .references import WORKTREE, BranchName, Range, WorkingTree, read_reference
+from .store import Store
+from .working_tree import STATUS, Status, filter_drivers, fingerprint, no_filters, parse_status
+
+_CONFIGURATION = r"^(user\.(name|email)|init\.defaultbranch|filter\..*)$"
+_COMPARED_HEADS = 300
+
+
+@dataclass(frozen=True)
+class Me:
+    """Whose account this is: as git would sign a commit."""
+
+    name: str | None
+    email: str | None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A change as it is at the moment."""
+
+    ref: str
+    key: str
+    """What the store calls it; a working tree's is one for each working tree."""
+    version: str
+    head: str
+    """A commit; of the working tree, the one that it stands on."""
+    base: str
+    """A commit or a tree."""
+    base_name: str
+    tips: tuple[str, ...] = ()
+    """What a head is compared with to find its base."""
+    branch: Ref | None = None
+    status: Status | None = None
+    graph: Graph = field(default_factory=lambda: Graph(None, [], {}, complete=True))
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    me: Me
+    default: str | None
+    keys: tuple[str, ...]
+
+
+class Repository:
+    """Found at its first use."""
+
+    def __init__(self, place: Place, seconds: float) -> None:
+        self.place = place
+        self.git = Git(place.folder, seconds)
+        self.comparing = Comparing(self.git)
+        self.store = Store(place.common)
+        self._configuration: tuple[object, _Configuration] | None = None
+        self._graph: tuple[bytes, Graph] | None = None
+
+    @property
+    def top(self) -> Path:
+        """The working tree. Raises InvalidInput where there is none."""
+        if self.place.top is None:
+            raise InvalidInput("This is a bare repository, which has no working tree; name a branch.")
+        return self.place.top
+
+    @classmethod
+    async def open(cls, path: Path, seconds: float) -> "Repository":
+        try:
+            return cls(await asyncio.to_thread(find_place, path), seconds)
+        except ConfigError as error:
+            raise Unavailable(f"{error}.") from None
+
+    async def me(self) -> Me:
+        return (await self._configured()).me
+
+    async def graph(self) -> Graph:
+        """The branches and their commits; the commits are read again only when a branch has moved."""
+        refs = await self.git.read(
+            "for-each-ref",
+            f"--format={BRANCH_FORMAT}",
+            f"--count={MOST_BRANCHES}",
+            "--sort=-committerdate",
+            "refs/heads",
+            "refs/remotes",
+            CHECKS_REF,
+        )
+        if self._graph is None or self._graph[0] != refs:
+            self._graph = (refs, await self._read_graph(parse_refs(refs)))
+        return self._graph[1]
+
+    async def _read_graph(self, refs: list[Ref]) -> Graph:
+        configured = (await self._configured()).default
+        default = default_of(refs, bare=self.place.is_bare, configured=configured)
+        heads = _heads(refs)
+        tips = default.tips if default else ()
+        lines = [*heads[:_COMPARED_HEADS], *(f"^{tip}" for tip in tips)]
+        if not heads or not tips:
+            return Graph(default, refs, {}, complete=True)
+        output = await self.git.run(
+            "rev-list",
+            "--topo-order",
+            "--encoding=UTF-8",
+            f"--max-count={MOST_COMMITS + 1}",
+            f"--format={COMMIT_FORMAT}",
+            "--stdin",
+            stdin="".join(f"{line}\n" for line in lines).encode(),
+            may_cut=True,
+        )
+        if output.code:
+            raise output.failure()
+        commits = parse_commits(output.data)
+        complete = len(commits) <= MOST_COMMITS and len(heads) <= _COMPARED_HEADS and not output.cut
+        return Graph(default, refs, {commit.id: commit for commit in commits[:MOST_COMMITS]}, complete=complete)
+
+    async def commits_between(self, base: str, head: str) -> list[Commit]:
+        """The newest of the commits that *head* has and *base* has not, the oldest of them first."""
+        if base == self.place.empty_tree:
+            return []
+        data = await self.git.read(
+            "rev-list",
+            "--topo-order",
+            "--encoding=UTF-8",
+            "--max-count=200",
+            f"--format={COMMIT_FORMAT}",
+            f"{base}..{head}",
+            "--",
+        )
+        return parse_commits(data)[::-1]
+
+    async def touching(self, graph: Graph, path: str) -> set[str]:
+        """The commits outside of the default branch that touch a file or folder."""
+        tips = graph.default.tips if graph.default else ()
+        lines = "".join(f"{line}\n" for line in (*_heads(graph.refs), *(f"^{tip}" for tip in tips)))
+        name = os.fsencode(path.strip("/"))
+        return set((await self.git.read("rev-list", "--stdin", "--", name, stdin=lines.encode())).decode().split())
+
+    async def status(self) -> Status:
+        _ = self.top
+        return parse_status(await self.git.read(*STATUS, config=no_filters(await self.filters())))
+
+    async def filters(self) -> list[str]:
+        """The filters that a file of the working tree may go through."""
+        return filter_drivers((await self._configured()).keys)
+
+    async def resolve(self, text: str, base: str | None = None) -> Resolved:
+        """What *text* stands for. *base* is a branch that a branch is compared with instead of the default one."""
+        match read_reference(text):
+            case WorkingTree():
+                return await self._working_tree()
+            case Range() as span:
+                return await self._range(span)
+            case BranchName(name):
+                return await self.branch(name, base)
+            case None:
+                raise InvalidInput(f"{text!r} is no change here; give a branch, a..b, a...b or {WORKTREE}.")
+
+    async def branch(self, name: str, base: str | None = None) -> Resolved:
+        graph = await self.graph()
+        spelling, ref = self.find_branch(graph, name)
+        if graph.default is None and base is None:
+            raise InvalidInput(
+                "This repository has no branch that others are compared with; give a range, such as main..feature."
+            )
+        target = None if base is None else self.any_branch(graph, base)
+        tips = (target.head,) if target else graph.default.tips if graph.default else ()
+        known = None if target else graph.base(ref.head)
+        if known is None and ref.head in tips:
+            known = ref.head
+        found = known or await self.merge_base(ref.head, *tips)
+        base_name = target.short if target else graph.default.name if graph.default else ""
+        return Resolved(spelling, spelling, ref.head, ref.head, found, base_name, tips, branch=ref, graph=graph)
+
+    def find_branch(self, graph: Graph, name: str) -> tuple[str, Ref]:
+        """Raises NotFound, with what there is."""
+        if name in graph.branches:
+            return name, graph.branches[name]
+        for spelling, ref in graph.branches.items():
+            if ref.name == name:
+                return spelling, ref
+        if graph.default and name in {graph.default.name, f"origin/{graph.default.name}", f"refs/heads/{graph.default.name}"}:
+            raise InvalidInput(
+                f"{name} is the branch that changes go into. To see what it has, give a range, such as {name}~5..{name}."
+            )
+        if hidden := next((ref for ref in graph.refs if name in {ref.short, ref.name} and not ref.target), None):
+            return graph.spelling(hidden), hidden
+        near = get_close_matches(name, graph.branches, 3, 0.5) or list(graph.branches)[:5]
+        told = f" There are: {', '.join(near)}." if near else " It has no branch beside the default one."
+        raise NotFound(f"There is no branch {name!r} in this repository.{told}")
+
+    def any_branch(self, graph: Graph, name: str) -> Ref:
+        """A branch to compare with, which the default one may be, too."""
+        found = next((ref for ref in graph.refs if name in {ref.short, ref.name} and not ref.target), None)
+        if found is None:
+            raise NotFound(
+                f"There is no branch {name!r} to compare with. There are: {', '.join(ref.short for ref in graph.refs[:10])}."
+            )
+        return found
+
+    async def merge_base(self, head: str, *tips: str) -> str:
+        """Where the two parted; the empty tree if they have nothing in common."""
+        output = await self.git.run("merge-base", head, *tips)
+        if output.code == 1 and not output.error:
+            if self.place.is_shallow:
+                raise Unavailable(
+                    "The clone is shallow, and where the two branches parted lies beyond what it has. "
+                    "Run git fetch --unshallow, or give a range of two commits, a..b."
+                )
+            return self.place.empty_tree
+        if output.code:
+            raise output.failure()
+        return output.data.decode().split("\n", 1)[0]
+
+    async def commits(self, *names: str) -> list[str]:
+        """The ids of the commits that *names* stand for. Raises NotFound for the first that is none."""
+        lines = "".join(f"{name}^{{commit}}\n" for name in names)
+        answer = await self.git.read("cat-file", "--batch-check=%(objectname)", stdin=lines.encode(errors="surrogateescape"))
+        ids = answer.decode(errors="replace").splitlines()
+        for name, found in zip(names, ids, strict=False):
+            if not found.isalnum():
+                reason = "is ambiguous" if found.endswith(" ambiguous") else "is no commit that this repository has"
+                raise NotFound(f"{name!r} {reason}.")
+        return ids
+
+    async def _range(self, span: Range) -> Resolved:
+        left, right = await self.commits(span.left, span.right)
+        if span.dots == "...":
+            return Resolved(str(span), str(span), right, right, await self.merge_base(right, left), span.left, (left,))
+        # both ends make the version: the left one may move, too
+        return Resolved(str(span), str(span), f"{left}..{right}", right, left, span.left, (left,))
+
+    async def _working_tree(self) -> Resolved:
+        status = await self.status()
+        version = await asyncio.to_thread(fingerprint, self.top, status)
+        key = f"{WORKTREE} {self.place.worktree}".rstrip()
+        base = status.head or self.place.empty_tree
+        return Resolved(WORKTREE, key, version, base, base, status.branch or "HEAD", status=status)
+
+    async def _configured(self) -> _Configuration:
+        """Read again when a file of the repository's configuration has changed."""
+        state = await asyncio.to_thread(_states, (self.place.common / "config", self.place.own / "config.worktree"))
+        if self._configuration is None or self._configuration[0] != state:
+            output = await self.git.run("config", "-z", "--includes", "--get-regexp", _CONFIGURATION)
+            if output.code > 1:
+                raise output.failure()
+            values: dict[str, str] = {}
+            for item in output.data.decode(errors="surrogateescape").split("\0")[:-1]:
+                name, _, value = item.partition("\n")
+                values[name] = value  # the last one counts
+            me = Me(values.get("user.name") or None, values.get("user.email") or None)
+            found = _Configuration(me, values.get("init.defaultbranch"), tuple(values))
+            self._configuration = (state, found)
+        return self._configuration[1]
+
+
+def _heads(refs: Sequence[Ref]) -> list[str]:
+    return list(dict.fromkeys(ref.head for ref in refs if ref.name != CHECKS_REF and not ref.target))
+
+
+def _states(files: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:
+    found: list[tuple[int, int] | None] = []
+    for file in files:
+        try:
+            state = file.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((state.st_mtime_ns, state.st_size))
+    return tuple(found)

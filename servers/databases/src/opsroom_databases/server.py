@@ -7,7 +7,7 @@ from opsroom_shared.config import ConfigError
 from opsroom_shared.serve import App, Command, Program, run
 
 from .settings import DatabasesSettings, add_flags
-from .sources import FileSource, Source, file_problem, parse_url
+from .sources import DEFINABLE, WRITABLE, FileSource, Source, file_problem, parse_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -59,8 +59,14 @@ def sources(settings: DatabasesSettings) -> dict[str, Source]:
         source = parse_url(database.url.get_secret_value())
         if isinstance(source, FileSource) and (problem := file_problem(source.file)):
             raise ConfigError(f"databases.{name}: {problem}")
-        if database.writable and not isinstance(source, FileSource):
-            raise ConfigError(f"databases.{name}.writable: only SQLite files can be changed by this server; leave it out")
+        if database.writable and source.dialect not in WRITABLE:
+            raise ConfigError(
+                f"databases.{name}.writable: databases of the dialect {source.dialect} cannot be changed here; leave it out"
+            )
+        if database.writable and database.allow_ddl and source.dialect not in DEFINABLE:
+            raise ConfigError(
+                f"databases.{name}.allow_ddl: {source.dialect} commits definitions at once, so none can be tried; leave it out"
+            )
         found[name] = source
     if settings.demo:
         from .demo import DEMO_NAME, DemoSource

@@ -1,6 +1,6 @@
 """Judges a statement that writes by its text: one INSERT, UPDATE or DELETE, or a definition where those are allowed. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from opsroom_shared.errors import NotPermitted
@@ -56,15 +56,40 @@ def check_write(text: str, rules: Rules, *, definitions: bool) -> Write:
             f"{tokens[0].text.upper()} cannot be run here: only one INSERT, UPDATE or DELETE; run_query is for reading."
         )
     check_parts(tree, tokens, sql, replace(rules, nodes=rules.nodes | _WRITE_NODES), _no_calls(tree, tokens))
+    return write_of(sql, tree, kind, target_of(tree).name)
+
+
+def write_of(sql: str, tree: exp.Expr, kind: str, table: str) -> Write:
+    """The INSERT, UPDATE or DELETE *tree* of *table*. Raises NotPermitted where *tree* is another *kind*, or of another table."""
+    if kind != _KINDS.get(type(tree)) or target_of(tree).name.casefold() != table.casefold():
+        raise NotPermitted("The statement is not understood: it can be read in more than one way. Write it more simply.")
     where = tree.args.get("where")
     return Write(
         sql=sql,
-        kind=kind,
+        kind=_KINDS[type(tree)],
         tree=tree,
-        table=target_of(tree).name,
+        table=table,
         returns=tree.args.get("returning") is not None,
         every_row=kind != "insert" and (where is None or where.find(exp.Column) is None),
     )
+
+
+def says_which_rows(write: Write, called: Iterable[str], columns: Iterable[str]) -> bool:
+    """Whether a condition has one of the *columns* of the table in it, which is *called* so there."""
+    where = write.tree.args.get("where")
+    if where is None:
+        return False
+    names, own = {name.casefold() for name in called}, {column.casefold() for column in columns}
+    return any(
+        column.name.casefold() in own and (not column.table or column.table.casefold() in names)
+        for column in where.find_all(exp.Column)
+    )
+
+
+def definitions_refused(verb: str, *, allowed: bool) -> None:
+    """Raises NotPermitted for a definition where none is *allowed*."""
+    if not allowed:
+        raise NotPermitted(f"{verb.upper()} changes the schema. A person allows that with allow_ddl = true for this database.")
 
 
 def target_of(tree: exp.Expr) -> exp.Table:
@@ -76,10 +101,7 @@ def target_of(tree: exp.Expr) -> exp.Table:
 
 
 def _definition(tree: exp.Expr, tokens: Sequence[Token], sql: str, rules: Rules, *, allowed: bool) -> Write:
-    if not allowed:
-        raise NotPermitted(
-            f"{tokens[0].text.upper()} changes the schema. A person allows that with allow_ddl = true for this database."
-        )
+    definitions_refused(tokens[0].text, allowed=allowed)
     if tree.args.get("kind") not in _DEFINED or tree.args.get("temporary"):
         raise NotPermitted("Only tables, indexes and views can be created, altered and dropped here.")
     check_parts(tree, tokens, sql, replace(rules, nodes=rules.nodes | _DEFINITION_NODES), _no_calls(tree, tokens))

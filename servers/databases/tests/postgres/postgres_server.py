@@ -109,12 +109,12 @@ class PostgresServer:
         """Several statements, as an account that may do everything."""
         self._psql(database, text)
 
-    async def admin(self, statement: str) -> list[tuple[object, ...]]:
+    async def admin(self, statement: str, database: str = DATABASE) -> list[tuple[object, ...]]:
         """Rows of *statement*, as an account that may do everything."""
         connection = cast(
             "Connection",
             await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType] - no stubs
-                host=str(self.folder), port=self.port, user=BOSS, database=DATABASE, connection_class=NamingConnection
+                host=str(self.folder), port=self.port, user=BOSS, database=database, connection_class=NamingConnection
             ),
         )
         try:

@@ -70,3 +70,10 @@ EXPLAIN_OPTIONS = frozenset(_EXPLAIN_OPTIONS.split())
 
 # SHOW would give away what only superusers may see: a connection string with its password, a command that prints one.
 HIDDEN_SETTINGS = frozenset({"primary_conninfo", "ssl_passphrase_command", "archive_command", "restore_command"})
+
+# In the source of a function that is not declared STABLE or IMMUTABLE, these may change something.
+_WRITING = """
+    alter analyze call checkpoint cluster copy create deallocate delete discard do drop execute grant import insert listen load
+    lock merge notify prepare reassign refresh reindex reset revoke security set truncate unlisten update vacuum
+"""
+WRITING_WORDS = frozenset(_WRITING.split())

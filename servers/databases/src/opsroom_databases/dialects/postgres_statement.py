@@ -1,6 +1,6 @@
 """Judges a PostgreSQL statement by its text, and lists the names in it that the engine's catalog has to judge. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -67,16 +67,21 @@ def read(text: str) -> Reading:
         return Reading(sql, "show", sql, None, (), frozenset(), frozenset(), frozenset())
     inner = tokens[_behind_explain(tokens, sql) :] if tokens[0].is_word("explain") else tokens
     _check_query(inner, sql)
-    query_sql = sql[inner[0].start :]
+    tree = read_tree(copy_for_sqlglot(inner, sql), "postgres")
+    return reading_of(inner, sql, "explain" if len(inner) < len(tokens) else "query", tree)
+
+
+def reading_of(tokens: Sequence[Token], sql: str, sort: Sort, tree: exp.Expr | None) -> Reading:
+    """What the catalog is to be asked about the statement of *tokens*, which stands at the end of *sql*."""
     return Reading(
         sql=sql,
-        sort="explain" if len(inner) < len(tokens) else "query",
-        query_sql=query_sql,
-        tree=_tree(inner, sql),
-        calls=tuple(_calls(inner)),
-        fields=frozenset(name.text for dot, name in pairwise(inner) if dot.is_mark(".") and name.is_name),
-        names=frozenset(token.text for token in inner if token.is_name),
-        operators=frozenset(token.text for token in inner if token.kind is Kind.OPERATOR),
+        sort=sort,
+        query_sql=sql[tokens[0].start :],
+        tree=tree,
+        calls=tuple(_calls(tokens)),
+        fields=frozenset(name.text for dot, name in pairwise(tokens) if dot.is_mark(".") and name.is_name),
+        names=frozenset(token.text for token in tokens if token.is_name),
+        operators=frozenset(token.text for token in tokens if token.kind is Kind.OPERATOR),
     )
 
 
@@ -121,6 +126,11 @@ def _check_query(tokens: Sequence[Token], sql: str) -> None:
             f"{sql[first.start : first.end].upper()[:40]} is not a query. Only reading is allowed: "
             "SELECT, VALUES, TABLE, WITH … SELECT, SHOW, and EXPLAIN of a query."
         )
+    check_inside(tokens, sql)
+
+
+def check_inside(tokens: Sequence[Token], sql: str, *, but: Collection[int] = ()) -> None:
+    """Refuses what is no reading wherever it stands, and parentheses that do not match; not at the indexes *but*."""
     depth = 0
     for index, token in enumerate(tokens):
         depth += token.is_mark("(") - token.is_mark(")")
@@ -128,7 +138,7 @@ def _check_query(tokens: Sequence[Token], sql: str) -> None:
             raise InvalidInput(f"The parentheses do not match:\n{marked(sql, token.start)}")
         if depth > _MAX_DEPTH:
             raise TooLarge("The statement is nested too deeply.")
-        if problem := _problem(tokens, index):
+        if index not in but and (problem := _problem(tokens, index)):
             raise NotPermitted(f"{problem}\n{marked(sql, token.start)}")
 
 
@@ -183,10 +193,10 @@ def _aliases(reading: Reading) -> frozenset[str]:
     return frozenset(aliases).union(alias.lower() for alias in aliases)
 
 
-def _tree(tokens: Sequence[Token], sql: str) -> exp.Expr | None:
+def copy_for_sqlglot(tokens: Sequence[Token], sql: str) -> str:
+    """The statement of *tokens*, every character in its place, without the operators that only the engine knows."""
     image = list(sql)
     for token in tokens:
         if token.kind is Kind.OPERATOR and token.text not in _READ_OPERATORS:
             image[token.start : token.end] = "+".ljust(token.end - token.start)
-    text = "".join(image[tokens[0].start : tokens[-1].end])
-    return read_tree(text, "postgres")
+    return "".join(image[tokens[0].start : tokens[-1].end])

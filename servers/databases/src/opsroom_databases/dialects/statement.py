@@ -27,6 +27,7 @@ _NOT_READS = (
     exp.Update,
 )
 _READS = (exp.Select, exp.SetOperation, exp.Values, exp.Subquery, exp.Table)
+_WRITES = (exp.Insert, exp.Update, exp.Delete)
 
 
 def one_statement(tokens: list[Token], sql: str, is_parameter: Callable[[Token], bool]) -> list[Token]:
@@ -50,6 +51,25 @@ def one_statement(tokens: list[Token], sql: str, is_parameter: Callable[[Token],
 
 def read_tree(text: str, dialect: str) -> exp.Expr | None:
     """The query as sqlglot reads it. What it reads must be a read; what it cannot read, the engine's own parser judges."""
+    tree = _tree(text, dialect)
+    if tree is not None and (not isinstance(tree, _READS) or tree.find(*_NOT_READS)):
+        raise NotPermitted("Only reading is allowed: no writing, locking or setting anywhere in the statement.")
+    return tree
+
+
+def write_tree(text: str, dialect: str) -> exp.Expr:
+    """The one INSERT, UPDATE or DELETE that sqlglot reads in *text*. What it cannot read is refused: it has to be understood."""
+    tree = _tree(text, dialect)
+    if tree is None:
+        raise InvalidInput(
+            "The statement cannot be read, or is written in a way that is not understood here. Write it more simply."
+        )
+    if not isinstance(tree, _WRITES) or any(isinstance(node, _NOT_READS) for node in tree.walk() if node is not tree):
+        raise NotPermitted("One change in a statement: no second one, no locking or setting anywhere inside it.")
+    return tree
+
+
+def _tree(text: str, dialect: str) -> exp.Expr | None:
     try:
         trees = sqlglot.parse(text, read=dialect, error_level=sqlglot.ErrorLevel.IMMEDIATE)
     except SqlglotError:
@@ -58,8 +78,4 @@ def read_tree(text: str, dialect: str) -> exp.Expr | None:
         raise TooLarge("The statement is nested too deeply.") from None
     if len(trees) != 1 or trees[0] is None:
         raise NotPermitted("One statement at a time.")
-    if isinstance(trees[0], exp.Command):
-        return None
-    if not isinstance(trees[0], _READS) or trees[0].find(*_NOT_READS):
-        raise NotPermitted("Only reading is allowed: no writing, locking or setting anywhere in the statement.")
-    return trees[0]
+    return None if isinstance(trees[0], exp.Command) else trees[0]

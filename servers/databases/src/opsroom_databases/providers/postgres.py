@@ -20,7 +20,7 @@ from ..settings import DatabasesSettings
 from ..sources import NetworkSource
 from ..workload import Order
 from ..workload.postgres import top_queries
-from . import Relation, Rows, Sampling
+from . import Effect, Relation, Rows, Sampling
 from .postgres_account import reader_sql, rights
 from .postgres_advice import checked, hypopg_schema, tables, unchecked, wanted
 from .postgres_catalog import describe, relations, resolve
@@ -32,6 +32,7 @@ from .postgres_plan import Plan, read_plan
 from .postgres_rows import Bounds, Taken, cell_limit, cut, value
 from .postgres_secrets import judged, secret_columns
 from .postgres_session import Session, Sessions, plain
+from .postgres_writes import PostgresWrites
 
 if TYPE_CHECKING:
     from .postgres_driver import Row
@@ -56,8 +57,10 @@ class PostgresDatabase:
         self._source, self._settings = source, settings
         self._sessions = Sessions(name, source, settings)
         self._verdicts = Verdicts()
+        self._writes = PostgresWrites(name, source, settings)
 
     async def aclose(self) -> None:
+        await self._writes.aclose()
         await self._sessions.aclose()
 
     async def status(self) -> DatabaseStatus:
@@ -130,6 +133,9 @@ class PostgresDatabase:
 
     async def top_queries(self, order: Order, limit: int) -> TopQueries:
         return await top_queries(self.name, self._ask, order, limit)
+
+    async def write(self, sql: str, *, definitions: bool, approved: tuple[int, int] | None) -> Effect:
+        return await self._writes.write(sql, definitions=definitions, approved=approved)
 
     async def role_sql(self) -> str:
         async with self._looking() as session:

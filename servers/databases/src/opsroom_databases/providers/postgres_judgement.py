@@ -15,11 +15,13 @@ from .postgres_lookup import MAX_SOURCE, Found, Function, function_names, look_u
 from .postgres_session import Session
 
 _MAX_ROUNDS = 6
-_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
+WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
 
-async def check_names(reading: Reading, session: Session) -> None:
+async def check_names(reading: Reading, session: Session) -> list[Function]:
     """Lets a statement pass whose every call was found and may be made. Raises NotPermitted or InvalidInput.
+
+    Gives the functions that users wrote, also those that they may call in turn.
 
     Which of several functions of one name is meant depends on types that only the engine knows, so all of them must pass.
     """
@@ -42,7 +44,7 @@ async def check_names(reading: Reading, session: Session) -> None:
     for function in reached:
         if reason := refusal(function):
             raise NotPermitted(_refused(function, reason, reading))
-    await _check_sources([function for function in reached if not function.provided], reading, session)
+    return await _check_sources([function for function in reached if not function.provided], reading, session)
 
 
 def refusal(function: Function) -> str | None:
@@ -67,36 +69,39 @@ def source_refusal(function: Function, words: frozenset[str]) -> str | None:
     return None
 
 
-async def _check_sources(functions: Sequence[Function], reading: Reading, session: Session) -> None:
+async def _check_sources(functions: Sequence[Function], reading: Reading, session: Session) -> list[Function]:
     """Follows functions that users wrote into what they call. What else they do, the read-only transaction holds."""
     waiting, seen = list(functions), set[str]()
+    followed: list[Function] = []
     for _ in range(_MAX_ROUNDS):
         if not waiting:
-            return
+            break
+        followed += waiting
         session.tainted = True  # what they leave in the session is not known
         seen |= {function.name for function in waiting}
-        following: dict[str, Function] = {}
+        following: dict[Function, None] = {}  # of one name there may be several
         for outer in waiting:
-            words = _words(outer.source)
+            words = words_of(outer.source)
             inner = (await look_up(session, words)).functions
             reason = source_refusal(outer, words) or _inner_refusal(inner)
             if reason:
                 raise NotPermitted(_refused(outer, reason, reading))
-            following |= {function.name: function for function in inner if not function.provided and function.name not in seen}
-        waiting = list(following.values())
+            following |= dict.fromkeys(each for each in inner if not each.provided and each.name not in seen)
+        waiting = list(following)
     if waiting:
         raise NotPermitted("The statement calls functions that call each other too deeply to be judged.")
+    return followed
 
 
 def _inner_refusal(functions: Iterable[Function]) -> str | None:
     return next((f"may call {function.name}" for function in functions if refusal(function)), None)
 
 
-def _words(source: str) -> frozenset[str]:
+def words_of(source: str) -> frozenset[str]:
     """The words of a function, in its strings too, but not in its comments."""
     with suppress(InvalidInput):  # another language than SQL: its comments are read along
         source = scan(source).sql
-    return frozenset(word.lower() for word in _WORD.findall(source))
+    return frozenset(word.lower() for word in WORD.findall(source))
 
 
 def _may_mean(call: Call, function: Function, schemas: Sequence[str]) -> bool:

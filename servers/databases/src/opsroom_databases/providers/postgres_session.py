@@ -107,8 +107,8 @@ class Session:
         self.now = f"{self.engine} {snapshot}"
         return self.now
 
-    def begin(self, seconds: float) -> str:
-        """Opens the transaction, with its limits, and takes its snapshot: from then on it cannot be made writable."""
+    def begin(self, seconds: float, *, writes: bool = False) -> str:
+        """Opens the transaction, with its limits, and takes its snapshot: from then on a read-only one stays that."""
         limits = {
             "statement_timeout": f"{min(filter(None, (round(seconds * 1000), self.milliseconds)))}ms",
             "lock_timeout": f"{round(min(seconds, _LOCK_SECONDS) * 1000)}ms",
@@ -130,7 +130,8 @@ class Session:
         if self.superuser and not 0 <= self.temporary_kib <= _TEMPORARY_KIB:
             limits["temp_file_limit"] = f"{_TEMPORARY_KIB}kB"
         settings = (f"SET LOCAL {name} = {value!r}" for name, value in limits.items())
-        return f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {'; '.join(settings)}; SELECT 1"
+        mode = "READ WRITE" if writes else "READ ONLY"
+        return f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}; {'; '.join(settings)}; SELECT 1"
 
     async def prepare(self, query: str) -> Prepared:
         """The caller's statement, read by the engine and not run. Without a name it is gone with the next one, at no cost."""
@@ -179,22 +180,22 @@ class Sessions:
     async def aclose(self) -> None:
         """Cancels what still runs, and closes every session."""
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(_end(session) for session in idle), *self._ending)
+        await asyncio.gather(*(end(session) for session in idle), *self._ending)
 
     async def _begun(self, seconds: float) -> Session:
         """A session with an open transaction. One that was idle may have lost its engine, which a new one finds again."""
         while self._idle:
             session = self._idle.pop()
             if session.connection.is_closed():
-                await _end(session)
+                await end(session)
                 continue
             try:
                 await session.connection.execute(session.begin(seconds))
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await _end(session)
+                await end(session)
                 continue
             except BaseException:
-                await _end(session)
+                await end(session)
                 raise
             return session
         try:
@@ -204,7 +205,7 @@ class Sessions:
         try:
             await session.connection.execute(session.begin(seconds))
         except BaseException:
-            await _end(session)
+            await end(session)
             raise
         return session
 
@@ -219,7 +220,7 @@ class Sessions:
         """Ends *session* if nobody has used it *since*."""
         if session in self._idle and session.used == since:
             self._idle.remove(session)
-            task = asyncio.ensure_future(_end(session))
+            task = asyncio.ensure_future(end(session))
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
 
@@ -235,7 +236,7 @@ class Sessions:
                     self._idle.append(session)
                     asyncio.get_running_loop().call_later(self._idle_seconds, self._let_go, session, session.used)
                     return
-            await _end(session)
+            await end(session)
         finally:
             place.leave()
 
@@ -291,7 +292,7 @@ def plain(name: str) -> str:
     return name if _PLAIN.fullmatch(name) and name not in GRAMMAR_WORDS else quoted(name)
 
 
-async def _end(session: Session) -> None:
+async def end(session: Session) -> None:
     """Closes the session, with the query that it may be running: the driver asks the engine to cancel it first."""
     try:
         await session.connection.close(timeout=_END_SECONDS)

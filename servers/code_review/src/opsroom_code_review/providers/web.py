@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import cast
 
 import httpx2
@@ -66,7 +67,11 @@ class Web:
         self.name = name
         self.base = httpx2.URL(url.rstrip("/") + "/")
         self._headers, self._seconds = dict(headers or {}), seconds
-        self._client = httpx2.AsyncClient(timeout=httpx2.Timeout(seconds, connect=min(seconds, 5.0)), transport=transport)
+        # a session that a forge starts must not decide what the next answer is
+        no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=()))
+        self._client = httpx2.AsyncClient(
+            cookies=no_cookies, timeout=httpx2.Timeout(seconds, connect=min(seconds, 5.0)), transport=transport
+        )
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def aclose(self) -> None:
@@ -128,7 +133,6 @@ class Web:
     async def _read(self, request: httpx2.Request, most: int, keep: int | None) -> Response:
         # the client's own limit is for each read, so a body that drips would never end
         async with self._turns, asyncio.timeout(self._seconds):
-            self._client.cookies.clear()  # a session that a forge starts must not decide what the next answer is
             answer = await self._client.send(request, stream=True)
             try:
                 body, read = bytearray(), 0

@@ -71,6 +71,14 @@ class ThreadRecord:
 
 
 @dataclass(frozen=True)
+class ThreadPlace:
+    ref: str | None
+    """The change that it is of; None for a task's."""
+    resolved: bool | None
+    """None for what cannot be resolved."""
+
+
+@dataclass(frozen=True)
 class ReviewPlace:
     """What a review is stored under."""
 
@@ -217,10 +225,9 @@ def add_comment(db: sqlite3.Connection, thread: int, said: tuple[str, str, int],
     return db.execute(statement, (thread, *said, verdict)).lastrowid or 0
 
 
-def thread_place(db: sqlite3.Connection, thread: int) -> tuple[str | None, int | None, bool | None] | None:
-    """Change, task and resolved state of a thread."""
-    row = db.execute("SELECT ref, task, resolved FROM threads WHERE id = ?", (thread,)).fetchone()
-    return None if row is None else (row["ref"], row["task"], None if row["resolved"] is None else bool(row["resolved"]))
+def thread_place(db: sqlite3.Connection, thread: int) -> ThreadPlace | None:
+    row = db.execute("SELECT ref, resolved FROM threads WHERE id = ?", (thread,)).fetchone()
+    return None if row is None else ThreadPlace(row["ref"], None if row["resolved"] is None else bool(row["resolved"]))
 
 
 def set_resolved(db: sqlite3.Connection, thread: int, *, resolved: bool) -> None:

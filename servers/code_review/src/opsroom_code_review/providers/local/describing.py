@@ -10,7 +10,7 @@ from opsroom_shared.outside import clean
 from ...models import Can, Change, ChangedFile, ChangeState, Person, Reviewer, Version
 from ...paths import shown
 from .change_records import ChangeRecord
-from .graph import Commit, Graph, Ref
+from .graph import Author, Commit, Graph, Ref
 from .listing import Entry
 from .repository import Me, Resolved
 
@@ -31,8 +31,15 @@ def author_of(graph: Graph, ref: Ref) -> str:
 
 def is_mine(graph: Graph, ref: Ref, me: Me) -> bool:
     commit = graph.commits.get(ref.head)
-    author = commit.author if commit else ref.author
-    return is_me(author.name, me) or (me.email is not None and author.email.lower() == me.email.lower())
+    return _is_of(commit.author if commit else ref.author, me)
+
+
+def wrote(commit: Commit, me: Me) -> bool:
+    return _is_of(commit.author, me)
+
+
+def _is_of(author: Author, me: Me) -> bool:
+    return is_me(author.name, me) or (me.email is not None and author.email.casefold() == me.email.casefold())
 
 
 def is_me(name: str | None, me: Me) -> bool:

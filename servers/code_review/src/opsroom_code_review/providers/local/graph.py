@@ -8,18 +8,9 @@ from .references import spelled
 
 MOST_BRANCHES = 1_000
 MOST_COMMITS = 20_000
-BRANCH_FORMAT = "%00".join(
-    (
-        "%(refname)",
-        "%(objectname)",
-        "%(symref)",
-        "%(HEAD)",
-        "%(authorname)",
-        "%(authoremail:trim)",
-        "%(committerdate:unix)",
-        "%(subject)",
-        "",
-    )
+BRANCH_FORMAT = (
+    "%(refname)%00%(objectname)%00%(symref)%00%(HEAD)%00"
+    "%(authorname)%00%(authoremail:trim)%00%(committerdate:unix)%00%(subject)%00"
 )
 COMMIT_FORMAT = "%x00%H%x00%P%x00%aN%x00%aE%x00%ct%x00%s%x00%b%x00"
 CHECKS_REF = "refs/notes/opsroom-checks"
@@ -146,6 +137,11 @@ class Graph:
     def __post_init__(self) -> None:
         self._heads = {ref.name: ref.head for ref in self.refs if ref.name.startswith(_HEADS)}
         self.branches = {self.spelling(ref): ref for ref in self.refs if self._is_change(ref)}
+
+    @property
+    def has_checks(self) -> bool:
+        """Whether any check has noted anything about a commit."""
+        return any(ref.name == CHECKS_REF for ref in self.refs)
 
     def spelling(self, ref: Ref) -> str:
         """What to call a branch: short, unless that would also mean another one, or something else."""

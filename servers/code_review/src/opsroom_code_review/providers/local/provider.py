@@ -5,23 +5,53 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from opsroom_shared.config import ConfigError
-from opsroom_shared.errors import Conflict, NotFound, ToolFailure
+from opsroom_shared.errors import Conflict, InvalidInput, NotFound, ToolFailure
 from opsroom_shared.outside import clean
 
-from ...models import Change, ChangeDetails, FileText, ProviderKind
+from ...models import (
+    Change,
+    ChangeDetails,
+    ChangeEdited,
+    Checks,
+    ChecksSummary,
+    FileText,
+    ProviderKind,
+    ReplyResult,
+    TaskSaved,
+    Thread,
+)
+from ...paths import shown
 from ...settings import CodeReviewSettings, ProviderSettings
-from .. import ChangeDiff, ChangeQuery, FileAt, Found, Page
+from .. import (
+    ChangeDiff,
+    ChangeEdit,
+    ChangeQuery,
+    FileAt,
+    Found,
+    Page,
+    Reply,
+    Review,
+    Sent,
+    TaskEdit,
+    TaskQuery,
+    TasksFound,
+)
 from . import describing
-from .change_records import ChangeRecord, changes
+from .change_records import ChangeRecord, ThreadRecord, changes, threads
+from .check_notes import answer, parse_checks, summary_of
+from .discussion import described, placed_threads
 from .file_text import committed_text, uncommitted_text
 from .finding import CLOSED, Candidate, check_me, is_asked_for
 from .listing import Entry
+from .people import find_person, known_people
 from .place import repository_name
-from .references import WORKTREE, read_reference, read_task
+from .references import WORKTREE, BranchName, read_reference, read_task
 from .repository import Me, Repository, Resolved
+from .tasks import TaskList
 from .uncommitted import uncommitted_entries, uncommitted_files
 from .versions import version_of
 from .working_tree import Status
+from .writing import EditWords, Subject, send_reply, send_review, write_edit
 
 
 class LocalProvider:
@@ -130,7 +160,7 @@ class LocalProvider:
             commits = await repository.commits_between(resolved.base, resolved.head)
             change = describing.range_change(resolved, record, commits, self._repo)
             summary = describing.summary_of(commits)
-            mine = bool(commits) and describing.is_me(commits[-1].author.name, me)
+            mine = bool(commits) and describing.wrote(commits[-1], me)
         author = change.author.name if change.author else None
         return ChangeDetails(
             change=change,
@@ -145,6 +175,7 @@ class LocalProvider:
             files_total=len(entries),
             tasks=record.tasks,
             parents=parents,
+            checks=await self._checks_summary(repository, resolved),
             open_threads=len(record.open_threads),
             can=describing.can_do(me, mine=mine, is_open=change.state not in CLOSED),
         )
@@ -198,6 +229,78 @@ class LocalProvider:
             return await uncommitted_text(repository, where.path)
         return await committed_text(repository, resolved.head, where.path)
 
+    async def threads(self, *, change: str | None, task: str | None) -> list[Thread]:
+        repository = await self._repository()
+        me = await repository.me()
+
+        def trusts(name: str) -> bool:
+            return self._trusts(name, me, signed=True)
+
+        if change is None:
+            number = (await self._tasks(repository, me).numbers([task or ""]))[0]
+            of_task = await repository.store.read(lambda db: threads(db, task=number), list[ThreadRecord]())
+            return [described(thread, trusts) for thread in of_task]
+        resolved, record = await self._resolve(repository, change)
+        stored = await repository.store.read(lambda db: threads(db, ref=resolved.key), list[ThreadRecord]())
+        return await placed_threads(repository, resolved, record, stored, trusts)
+
+    async def checks(self, ref: str, *, check: str | None, log_lines: int) -> Checks:
+        repository = await self._repository()
+        resolved, _ = await self._resolve(repository, ref)
+        if resolved.status is not None:
+            return Checks(state="unknown", checks=[], hint="checks are about commits; the working tree is in none yet")
+        found, bad = parse_checks(await repository.checks_note(resolved.head), log_lines)
+        if check is not None:
+            names = [each.name for each in found]
+            found = [each for each in found if check in {each.id, each.name}]
+            if not found:
+                raise NotFound(f"There is no check {check!r} of this version. There are: {', '.join(names[:20]) or 'none'}.")
+        return answer(found, bad, check)
+
+    async def find_tasks(self, query: TaskQuery, page: Page) -> TasksFound:
+        repository = await self._repository()
+        return await self._tasks(repository, await repository.me()).find(query, page)
+
+    async def submit(self, review: Review) -> Sent:
+        repository = await self._repository()
+        me = await repository.me()
+        return await send_review(repository, await self._subject(repository, review.change, me), review, me)
+
+    async def reply(self, reply: Reply) -> ReplyResult:
+        repository = await self._repository()
+        key = None if reply.change is None else (await repository.resolve(reply.change)).key
+        return await send_reply(repository, reply, key, await repository.me())
+
+    async def edit_change(self, edit: ChangeEdit) -> ChangeEdited:
+        self._check_repo(edit.repo)
+        repository = await self._repository()
+        me = await repository.me()
+        ref = edit.change or edit.source
+        if ref is None:
+            raise InvalidInput("Name the change to edit, or a source branch to make one of.")
+        if edit.change is not None and edit.source is not None:
+            raise InvalidInput("A branch is its own source: commit to it to give it another version.")
+        if not isinstance(read_reference(ref), BranchName) and (edit.change is None or edit.base is not None):
+            raise InvalidInput(
+                f"{shown(ref[:80])} is no branch; here a change is made of a branch, and only a branch has another base."
+            )
+        subject = await self._subject(repository, ref, me)
+        people = await known_people(repository, me) if edit.add_reviewers or edit.remove_reviewers else dict[str, str]()
+        words = EditWords(
+            tuple(find_person(name, people, me) for name in edit.add_reviewers),
+            tuple(find_person(name, people, me) for name in edit.remove_reviewers),
+            tuple(await self._tasks(repository, me).numbers(edit.link_tasks)),
+            None if edit.base is None else (await repository.branch_named(edit.base)).short,
+        )
+        changed = await write_edit(repository, subject, edit, words, me)
+        after = await self.change(subject.resolved.ref)
+        return ChangeEdited(change=after.change, changed=changed, note=None if changed else "It was so already.")
+
+    async def save_task(self, edit: TaskEdit) -> TaskSaved:
+        repository = await self._repository()
+        keys = [(await repository.resolve(ref)).key for ref in edit.link_changes]
+        return await self._tasks(repository, await repository.me()).save(edit, keys)
+
     async def aclose(self) -> None:
         self._opened = None
 
@@ -222,10 +325,29 @@ class LocalProvider:
             resolved = await repository.branch(resolved.ref, record.base)
         return resolved, record
 
+    async def _subject(self, repository: Repository, ref: str, me: Me) -> Subject:
+        resolved, record = await self._resolve(repository, ref)
+        merged = resolved.branch is not None and resolved.graph.is_merged(resolved.branch)
+        state = describing.state_of(record, resolved.version, merged=merged)
+        if resolved.branch is not None:
+            return Subject(resolved, state, describing.is_mine(resolved.graph, resolved.branch, me))
+        if resolved.status is not None:
+            return Subject(resolved, state, mine=True)
+        commits = await repository.commits_between(resolved.base, resolved.head)
+        return Subject(resolved, state, bool(commits) and describing.wrote(commits[-1], me))
+
+    def _tasks(self, repository: Repository, me: Me) -> TaskList:
+        return TaskList(repository, me, self._repo, lambda name: self._trusts(name, me, signed=True))
+
     async def _entries(self, repository: Repository, resolved: Resolved) -> list[Entry]:
         if resolved.status is not None:
             return await uncommitted_entries(repository, resolved, resolved.status)
         return await repository.comparing.listing(resolved.base, resolved.head)
+
+    async def _checks_summary(self, repository: Repository, resolved: Resolved) -> ChecksSummary | None:
+        if resolved.status is not None or (resolved.branch is not None and not resolved.graph.has_checks):
+            return None
+        return summary_of(parse_checks(await repository.checks_note(resolved.head), 0)[0])
 
     def _uncommitted_change(
         self, repository: Repository, resolved: Resolved, status: Status, record: ChangeRecord, me: Me

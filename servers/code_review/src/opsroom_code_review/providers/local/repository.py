@@ -151,6 +151,17 @@ class Repository:
         )
         return parse_commits(data)[::-1]
 
+    async def branch_named(self, name: str) -> Ref:
+        return self.any_branch(await self.graph(), name)
+
+    async def checks_note(self, commit: str) -> str:
+        """What checks have noted about a commit."""
+        notes = ("--no-notes", f"--notes={CHECKS_REF}")
+        data = await self.git.read(
+            "log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--format=%N", *notes, commit, "--"
+        )
+        return data.decode(errors="replace")
+
     async def touching(self, graph: Graph, path: str) -> set[str]:
         """The commits outside of the default branch that touch a file or folder."""
         tips = graph.default.tips if graph.default else ()

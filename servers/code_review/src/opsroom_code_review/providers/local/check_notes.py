@@ -70,7 +70,10 @@ def _check(note: _Note, log_lines: int) -> Check:
 def overall(checks: Iterable[Check]) -> CheckState:
     """The gravest of the states; unknown without any check."""
     states = {check.state for check in checks}
-    return next((state for state in _GRAVEST if state in states), "unknown")
+    for state in _GRAVEST:
+        if state in states:
+            return state
+    return "unknown"
 
 
 def summary_of(checks: list[Check]) -> ChecksSummary | None:

@@ -80,7 +80,7 @@ def same_task(db: sqlite3.Connection, title: str, body: str, author: str) -> int
 
 
 def add_task(db: sqlite3.Connection, title: str, body: str, author: str, at: int) -> int:
-    statement = "INSERT INTO tasks (title, body, status, priority, author, stage, updated_at) VALUES (?, ?, 'open', 'normal', ?, 'backlog', ?)"
+    statement = "INSERT INTO tasks VALUES (NULL, ?, ?, 'open', 'normal', NULL, ?, 'backlog', NULL, ?)"
     return db.execute(statement, (title, body, author, at)).lastrowid or 0
 
 
@@ -109,7 +109,7 @@ def change_task(db: sqlite3.Connection, task: int, change: TaskChange, who: str,
 def _comment(db: sqlite3.Connection, task: int, who: str, body: str, at: int) -> bool:
     """Adds to the one thread of a task, unless these were its last words."""
     row = db.execute("SELECT id FROM threads WHERE task = ?", (task,)).fetchone()
-    thread = row["id"] if row else db.execute("INSERT INTO threads (task) VALUES (?)", (task,)).lastrowid
+    thread = int(row["id"]) if row else db.execute("INSERT INTO threads (task) VALUES (?)", (task,)).lastrowid or 0
     if said_last(db, thread, who, body):
         return False
     add_comment(db, thread, (who, body, at))

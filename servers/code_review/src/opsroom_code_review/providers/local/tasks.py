@@ -144,9 +144,8 @@ class TaskList:
             values["title"] = _bounded("title", edit.title.strip(), _TITLE)
         if edit.body is not None:
             values["body"] = _bounded("body", edit.body, _BODY)
-        for name, word in (("status", edit.status), ("priority", edit.priority), ("stage", edit.column)):
-            if word is not None:
-                values[name] = word
+        words = (("status", edit.status), ("priority", edit.priority), ("stage", edit.column))
+        values |= {name: word for name, word in words if word is not None}
         if edit.owner is not None:
             values["owner"] = await self._owner(edit.owner)
         if edit.parent is not None:

@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastmcp import Context
 from fastmcp.dependencies import CurrentContext, Depends
 from opsroom_shared.errors import InvalidInput
+from opsroom_shared.progress import with_progress
 from opsroom_shared.tools import Tool, lifespan_value
 from pydantic import Field
 
@@ -16,9 +16,6 @@ from .models import DatabaseHealth, DatabaseList, Explanation, Matches, QueryPag
 from .registry import Registry
 from .workload import Order
 
-T = TypeVar("T")
-
-_PROGRESS_AFTER_SECONDS = 1.5
 MAX_SQL = 100_000
 _MAX_SKIP = 1_000_000
 
@@ -171,18 +168,3 @@ def _position(registry: Registry, question: str, cursor: str | None) -> tuple[in
             return skip, state
         case _:
             raise InvalidInput("The cursor is not one of this tool's. Repeat the call without it.")
-
-
-async def with_progress(work: Awaitable[T], context: Context, doing: str) -> T:
-    """Awaits *work*, and says once a second that it is still going when it takes long."""
-    task = asyncio.ensure_future(work)
-    try:
-        waited, pause = 0.0, _PROGRESS_AFTER_SECONDS
-        while not (await asyncio.wait({task}, timeout=pause))[0]:
-            waited, pause = waited + pause, 1.0
-            await context.report_progress(waited, message=doing)
-        return task.result()
-    finally:
-        if not task.done():
-            task.cancel()
-            await asyncio.wait({task})

@@ -11,6 +11,7 @@ from fastmcp.dependencies import CurrentContext, Depends
 from mcp.types import InputRequiredResult
 from opsroom_shared.errors import Conflict, ToolFailure
 from opsroom_shared.outside import clean
+from opsroom_shared.progress import with_progress
 from opsroom_shared.tools import Tool, lifespan_value
 from pydantic import Field
 
@@ -18,7 +19,7 @@ from .approval import Approvals, Question, check_can_ask, check_said_yes, is_ans
 from .models import WritePreview, WriteResult
 from .providers import Effect, Uncertain
 from .registry import Registry
-from .tools import MAX_SQL, DatabaseName, the_registry, with_progress
+from .tools import MAX_SQL, DatabaseName, the_registry
 from .write_journal import Applied, Entry, WriteJournal
 
 _SHOWN_SQL = 4_000

@@ -2,9 +2,10 @@
 
 import asyncio
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 
-from opsroom_shared.errors import InvalidInput, NotFound, ToolFailure
+from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, ToolFailure
 from opsroom_shared.outside import clean
 
 from ...models import Anchor, Comment, ReplyResult, Thread
@@ -22,8 +23,9 @@ _MOST_PAGES = 10
 
 
 class Discussions:
-    def __init__(self, api: GitLabApi, site: Site, people: People, changes: Changes) -> None:
+    def __init__(self, api: GitLabApi, site: Site, people: People, changes: Changes, projects: Sequence[str]) -> None:
         self._api, self._site, self._people, self._changes = api, site, people, changes
+        self._projects = tuple(projects)
 
     async def of_change(self, item: Item) -> list[Thread]:
         merge_request, listed = await asyncio.gather(self._changes.merge_request(item), self._changes.discussions(item))
@@ -67,14 +69,23 @@ class Discussions:
     def _where(self, reply: Reply) -> tuple[Item, str]:
         """Where the thread is, and its id: of an issue, both stand in the name of the thread."""
         reference, slash, thread = reply.thread.rpartition("/")
-        item = (self._site.task(reference) or self._site.change(reference)) if slash else None
-        if item is None and reply.change is not None:
-            item, thread = self._site.change(reply.change), reply.thread
+        named = self._site.task(reference) if slash else None
+        change = self._site.change(reply.change) if reply.change is not None else None
+        if named is not None and change is not None:
+            raise InvalidInput(f"The thread belongs to {named}, not to {change}; leave out the change.")
+        item = named or change
         if item is None:
             raise InvalidInput("Say which change the thread belongs to.")
+        if named is not None and not self._may_write(named):
+            raise NotPermitted(f"{named.project} is not among the projects that this server may change.")
+        thread = thread if named else reply.thread
         if not _THREAD.fullmatch(thread):
             raise NotFound(f"{clean(thread, 80)!r} is no thread of {item}; list_threads gives their ids.")
         return item, thread
+
+    def _may_write(self, task: Item) -> bool:
+        """Whether the settings let the project's tasks be changed: a caller that names a thread only names no task to check."""
+        return not self._projects or any(fnmatchcase(task.project, pattern) for pattern in self._projects)
 
 
 def must_be_text(body: str) -> None:

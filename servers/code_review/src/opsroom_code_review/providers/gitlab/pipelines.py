@@ -11,7 +11,7 @@ from ...models import Annotation, Check, Checks, CheckState
 from .api import REVIEWER_STATES, GitLabApi
 from .patches import head
 from .references import Item, project_path
-from .wire import Job, MergeRequest, PipelineHead, TestCase, TestReport
+from .wire import CaseResult, Job, MergeRequest, PipelineHead, TestsReport
 
 _MOST_PAGES = 3
 _MOST_LOG = 64 << 20
@@ -115,7 +115,7 @@ class Pipelines:
         if pipeline is None or job.status != "failed":
             return []
         try:
-            report = await self._api.one(TestReport, f"{pipeline_path(item, pipeline)}/test_report")
+            report = await self._api.one(TestsReport, f"{pipeline_path(item, pipeline)}/test_report")
         except (NotFound, NotPermitted, TooLarge):
             return []
         failed = [
@@ -158,7 +158,7 @@ def _together(jobs: list[Job]) -> CheckState:
     return "unknown"
 
 
-def _annotation(case: TestCase) -> Annotation:
+def _annotation(case: CaseResult) -> Annotation:
     output = case.system_output if isinstance(case.system_output, str) else None
     words = "\n".join(part for part in (case.name, case.stack_trace or output or "") if part)
     return Annotation(path=case.file, level="failure", text=clean(words, _MOST_WORDS))

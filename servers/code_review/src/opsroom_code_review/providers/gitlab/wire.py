@@ -175,7 +175,7 @@ class Job(Sent):
     stage: str | None = None
 
 
-class TestCase(Sent):
+class CaseResult(Sent):
     name: str = ""
     classname: str | None = None
     file: str | None = None
@@ -184,13 +184,13 @@ class TestCase(Sent):
     stack_trace: str | None = None
 
 
-class TestSuite(Sent):
+class SuiteResult(Sent):
     name: str = ""
-    test_cases: list[TestCase] = Field(default_factory=list[TestCase])
+    test_cases: list[CaseResult] = Field(default_factory=list[CaseResult])
 
 
-class TestReport(Sent):
-    test_suites: list[TestSuite] = Field(default_factory=list[TestSuite])
+class TestsReport(Sent):
+    test_suites: list[SuiteResult] = Field(default_factory=list[SuiteResult])
 
 
 class Member(User):

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import cast
 
 from opsroom_shared.errors import InvalidInput, NotFound
@@ -15,9 +16,12 @@ from .platforms import Observed, Release, Target
 from .spec import Service
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
+_FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_IN_NAME = 40
 _SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|DSN|DATABASE_URL", re.IGNORECASE)
 _SHOWN_VALUE = 200
+_FIRST_FACTS = ("name", "image", "folder", "publish")
+"""What is told of a release that comes from nothing, or goes."""
 _TABLES = ("probe", "resources", "environment", "secrets")
 
 
@@ -163,7 +167,7 @@ def _version(service: Service, wish: Wish) -> str:
 
 
 def _version_of(live: Release) -> str:
-    return live.folder or live.image or live.name
+    return PurePath(live.folder).name if live.folder else live.image or live.name
 
 
 def _new(service: Service, wish: Wish, standing: Standing, plan_id: str, version: str) -> Release:
@@ -180,7 +184,7 @@ def _new(service: Service, wish: Wish, standing: Standing, plan_id: str, version
         name=_name(version, standing.used_names),
         image=image,
         command=service.command,
-        folder=None if image else version,
+        folder=None if image else _folder(service, version),
         port=service.port or 0,
         probe=service.probe,
         replicas=service.replicas,
@@ -196,6 +200,15 @@ def _new(service: Service, wish: Wish, standing: Standing, plan_id: str, version
         plan_id=plan_id,
         spec_hash=spec_hash(service, wish.target.environment),
     )
+
+
+def _folder(service: Service, version: str) -> str:
+    """Where a release of a process lies: directly below the folder of its releases, and nowhere else."""
+    if service.releases is None:
+        raise InvalidInput("The service has neither `image` nor `releases`, so there is nothing to deploy. Add one of them.")
+    if not _FOLDER.fullmatch(version):
+        raise InvalidInput(f"{version!r} is no name of a release: letters, digits, . _ - and no more, such as 1.4.0.")
+    return str(service.releases.absolute() / version)
 
 
 def image_reference(image: str, version: str) -> str:
@@ -249,7 +262,8 @@ def _diff(live: Release | None, release: Release | None, running: int, replicas:
     if replicas != running:
         lines.append(f"replicas: {running} → {replicas}")
     old, new = (_facts(live) if live else {}), (_facts(release) if release else {})
-    for key in dict.fromkeys([*old, *new]):
+    keys = dict.fromkeys([*old, *new]) if live and release else _FIRST_FACTS
+    for key in keys:
         before, after = old.get(key), new.get(key)
         if key == "replicas" or before == after:
             continue

@@ -109,7 +109,7 @@ class _Work:
             return await self._undone(old, new, stopped.failure)
         except ToolFailure as error:  # the host could not do a step
             return await self._undone(old, new, GateFailure(str(error), None, ()))
-        await self._end([placed for placed in old if placed not in new])
+        await self._end(await self._that_run(_without(old, new)))
         await self._prune(order)
         return Outcome("succeeded", order.release.name)
 
@@ -135,7 +135,7 @@ class _Work:
             wanted, new = older[0][0], [(older[0][0], number) for number in range(len(new))]
             await self._bring_up(new)
             await self._point(new)
-        keep = {(release.name, number) for release, number in new}
+        keep = {_key(placed) for placed in new}
         await self._end_instances([each for each in seen.instances if (each.release, each.number) not in keep])
         return Outcome("succeeded", wanted.name, note="What was interrupted was brought to an end.")
 
@@ -187,7 +187,7 @@ class _Work:
             await self._point(new)
 
     async def _scale(self, old: Sequence[Placed], new: Sequence[Placed]) -> None:
-        await self._bring_up([placed for placed in new if placed not in old])
+        await self._bring_up(_without(new, old))
         await self._point(new)
 
     async def _watch(self, new: Sequence[Placed], seconds: float, *, undo: bool) -> None:
@@ -213,13 +213,13 @@ class _Work:
         """Back to what was live. The instances of the new release are ended and kept, for their logs."""
         seen = await self._host.observe(self._target)
         pointed = {(each.release, each.number) for each in seen.instances if each.live}
-        switched = pointed != {(release.name, number) for release, number in old}
+        switched = pointed != {_key(placed) for placed in old}
         if switched:
             await self._journal.step("start", "returning to the release before")
             back = _Work(self._host, self._target, _Unstoppable(self._journal))
             await back._bring_up(old)
             await back._point(old)
-        await self._end([placed for placed in new if placed not in old])
+        await self._end(_without(new, old))
         live = old[0][0].name if old else None
         if failure is None:
             return Outcome("aborted", live)
@@ -228,6 +228,10 @@ class _Work:
     async def _take_away(self, old: Sequence[Placed]) -> None:
         await self._point([])
         await self._end(old)
+
+    async def _that_run(self, placed: Sequence[Placed]) -> list[Placed]:
+        seen = {(each.release, each.number): each for each in (await self._host.observe(self._target)).instances}
+        return [each for each in placed if (found := seen.get(_key(each))) is not None and found.health != "stopped"]
 
     async def _end(self, placed: Sequence[Placed]) -> None:
         """Lets requests that still run come to their end, then stops the instances, all at once."""
@@ -320,6 +324,16 @@ def _turned_bad(instance: Instance | None, restarts: int) -> str | None:
 
 def _age(instance: Instance) -> float:
     return instance.started_at.timestamp() if instance.started_at else 0.0
+
+
+def _key(placed: Placed) -> tuple[str, int]:
+    """What tells instances apart: a release that is scaled is the same one with another number of replicas."""
+    return placed[0].name, placed[1]
+
+
+def _without(placed: Sequence[Placed], others: Sequence[Placed]) -> list[Placed]:
+    keys = {_key(other) for other in others}
+    return [each for each in placed if _key(each) not in keys]
 
 
 def _called(release: Release, number: int) -> str:

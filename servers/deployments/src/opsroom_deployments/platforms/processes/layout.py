@@ -1,4 +1,4 @@
-"""Where the process platform keeps things: one folder per target, and in it the pointer, the lock, releases and their instances."""
+"""Where the process platform keeps things: a folder per target, with its pointer, its lock, releases and their instances."""
 
 import hashlib
 import json
@@ -74,6 +74,9 @@ class Layout:
 
     def instance(self, target: Target, name: str, number: int) -> Path:
         return self.release(target, name) / str(number)
+
+    def log(self, target: Target, name: str, number: int) -> Path:
+        return self.instance(target, name, number) / "log"
 
     def instances(self, target: Target) -> Iterator[tuple[str, int]]:
         for folder in sorted(self.target(target).glob("releases/*/*/instance.json")):

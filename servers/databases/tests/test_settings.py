@@ -59,7 +59,7 @@ def test_all_three_places_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('[databases.one]\nurl = "oracle://u:hunter2@h/x"\n', "unknown dialect"),
+        ('[databases.one]\nurl = "oracle://u:hunter2@h/x"\n', "is not installed"),
         ("[databases.one]\n", "databases.one.url"),
         ('[databases."a b"]\nurl = "/a.db"\n', "is no name for a database"),
         ("max_rows = 0\n", "max_rows"),

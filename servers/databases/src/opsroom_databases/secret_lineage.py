@@ -101,6 +101,8 @@ class Follower:
 
     def _all_read(self, tree: exp.Expr) -> None:
         """Refuses where the text names a secret more often than the tree does: the parser has left something out."""
+        if not self._names:
+            return
         named: Counter[str] = Counter()
         for node in tree.walk():
             if isinstance(node, exp.Identifier | exp.Var | exp.Anonymous):
@@ -221,6 +223,9 @@ class Follower:
             shown = self._projection(projection, known, scope)
             open_ended = open_ended or shown is None
             outputs += shown or ()
+            if self._dialect.aliases_at_once:
+                for column in shown or ():
+                    self._alias(scope, column.name, column.origins)
         for column in outputs:
             self._alias(scope, column.name, column.origins)
         secret = origins_of(outputs)

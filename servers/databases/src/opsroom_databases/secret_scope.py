@@ -25,6 +25,8 @@ class Dialect:
     """Keywords of the parser that are names like any other."""
     dots_read_fields: bool = False
     """Whether `column.f` is a field of a column, without parentheses."""
+    aliases_at_once: bool = False
+    """Whether a name given in a SELECT stands for its column in what follows there."""
 
 
 @dataclass(frozen=True)

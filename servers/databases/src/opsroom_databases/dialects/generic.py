@@ -60,20 +60,21 @@ _BITS = """
     ora_hash rawtohex sha sha1 sha2 sha256 sha512 standard_hash to_base64 to_hex unhex uuid
 """
 _ABOUT = "current_catalog current_database current_schema current_user database db_name schema_name user user_name version"
-# `x::DECIMAL(10, 2)` looks like a call.
+# `x::DECIMAL(10, 2)` looks like a call, and so do some words of a query.
 _TYPES = """
     bigint binary bit bytea character datetime2 datetimeoffset decimal double enum float int integer nchar number numeric
     nvarchar nvarchar2 raw real smallint string text timestamptz tinyint varbinary varchar varchar2 varying
 """
-_FUNCTIONS = frozenset(
-    f"{_TEXT} {_NUMBERS} {_TIMES} {_AGGREGATES} {_WINDOWS} {_CHOICES} {_JSON} {_LISTS} {_BITS} {_ABOUT} {_TYPES}".split()
-)
+_WORDS = "cube exclude except rollup sets some within"
+_LISTS_OF_FUNCTIONS = (_TEXT, _NUMBERS, _TIMES, _AGGREGATES, _WINDOWS, _CHOICES, _JSON, _LISTS, _BITS, _ABOUT, _TYPES, _WORDS)
+_FUNCTIONS = frozenset(" ".join(_LISTS_OF_FUNCTIONS).split())
 
 _SYNTAX = """
     Aliases AtTimeZone Bracket Comprehension Cube Dot Escape Fetch GroupingSets IgnoreNulls Interval JSONPathKey
-    JSONPathRoot Lambda Lateral National Paren Qualify RawString RespectNulls Rollup Slice UnicodeString Unnest WithinGroup
+    JSONPathRoot Lambda Lateral LimitOptions National Paren PropertyEQ Qualify RawString RespectNulls Rollup Slice UnicodeString
+    Unnest WithinGroup
 """
-# Words that begin another statement, or do more than read; an engine that needs no semicolon between two runs both.
+# Words that begin another statement. An engine that needs no semicolon between two takes for one what looks like an alias.
 _STATEMENTS = """
     alter analyze attach backup begin break bulk call checkpoint close commit copy create dbcc deallocate declare delete deny
     detach do drop exec execute export go goto grant import insert install into kill load lock merge open pragma print
@@ -81,6 +82,8 @@ _STATEMENTS = """
     truncate unload update updatetext use vacuum waitfor while writetext
 """
 STATEMENT_WORDS = frozenset(_STATEMENTS.split())
+WITHOUT_SEMICOLONS = frozenset({"fabric", "tsql"})
+"""Dialects, by their names in sqlglot, in which a statement may follow another without anything between them."""
 
 TABLE_FUNCTIONS = frozenset({"Explode", "GenerateSeries", "Unnest"})
 """What may stand in FROM beside relations, by class name in sqlglot: it makes rows of its arguments alone."""
@@ -149,7 +152,7 @@ _SAME_NAME = frozenset(_SAME.split())
 
 _DUCKDB_TYPES = """
     BOOLEAN TINYINT SMALLINT INTEGER BIGINT HUGEINT UTINYINT USMALLINT UINTEGER UBIGINT UHUGEINT FLOAT DOUBLE DECIMAL VARCHAR
-    BLOB JSON
+    BLOB
 """
 _ORACLE = Engine("oracle", "oracle", begin=("SET TRANSACTION READ ONLY",))
 _DUCKDB = Engine(

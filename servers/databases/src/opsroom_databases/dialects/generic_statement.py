@@ -12,11 +12,17 @@ from sqlglot.tokenizer_core import Token, TokenType
 from ..names import did_you_mean
 from ..sql_position import marked
 from ..sql_safety import Statement, bounded, called, check
-from .generic import STATEMENT_WORDS, TABLE_FUNCTIONS, WITHOUT_RECURSIVE, Engine
+from .generic import STATEMENT_WORDS, TABLE_FUNCTIONS, WITHOUT_RECURSIVE, WITHOUT_SEMICOLONS, Engine
 
 Name = tuple[str, str]
 """Schema and name of a relation in lower case; the schema is empty where it is the default one."""
 
+# What a SELECT may be made of; of the rest, engines have settings, formats and places to write to.
+_CLAUSES = frozenset(
+    {"distinct", "expressions", "from_", "group", "having", "joins", "laterals", "limit", "offset", "order", "qualify", "where"}
+    | {"windows", "with_"}
+)
+_BEFORE_TEXTS = frozenset({"DATE", "INTERVAL", "TIME", "TIMESTAMP"})
 _STRINGS = frozenset({TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING, TokenType.BYTE_STRING})
 
 
@@ -46,14 +52,16 @@ def read(text: str, engine: Engine) -> Reading:
             "search_schema and describe_table work, with sample_rows too."
         )
     tokens = _tokens(bounded(text), engine.parser)
-    sql = _without_comments(bounded(text), tokens, engine.parser)
+    sql = _without_comments(bounded(text), tokens, engine.parser).rstrip("; \n")
     statement = check(sql, engine.rules)
     if statement.kind != "query" or statement.query is None:
         raise NotPermitted("Only a query may stand here; explain_query shows its plan.")
     tokens = _tokens(statement.sql, engine.parser)
-    _check_words(tokens, statement.sql)
+    _check_texts(tokens, statement.sql)
+    if engine.parser in WITHOUT_SEMICOLONS:
+        _check_words(tokens, statement.sql)
     _check_calls(statement.query, tokens, statement.sql, engine)
-    _check_orders(statement.query)
+    _check_clauses(statement.query)
     return Reading(statement, tuple(dict.fromkeys(_relations(statement.query, engine))))
 
 
@@ -95,19 +103,25 @@ def _without_comments(sql: str, tokens: Sequence[Token], parser: str) -> str:
     return blanked
 
 
-def _check_words(tokens: Sequence[Token], sql: str) -> None:
-    """Refuses what another scanner may read differently, and the words of other statements."""
+def _check_texts(tokens: Sequence[Token], sql: str) -> None:
+    """Refuses texts whose end another scanner may find elsewhere."""
     for index, token in enumerate(tokens):
         raw = sql[token.start : token.end + 1]
         before = tokens[index - 1] if index else None
         if token.token_type in _STRINGS and ("\\'" in raw or '\\"' in raw or raw[:-1].endswith("\\")):
             raise NotPermitted(f"A backslash before a quote means different things to engines.\n{marked(sql, token.start)}")
         touches = before is not None and before.end + 1 == token.start and (before.text[-1:].isalnum() or before.text[-1:] == "_")
-        if token.token_type in _STRINGS and touches:
+        if token.token_type in _STRINGS and touches and before is not None and before.text.upper() not in _BEFORE_TEXTS:
             raise NotPermitted(f"A word and a text that touch mean different things to engines.\n{marked(sql, token.start)}")
-        if raw.lower() not in STATEMENT_WORDS:
-            continue
-        if before is None or before.token_type not in (TokenType.DOT, TokenType.ALIAS):
+
+
+def _check_words(tokens: Sequence[Token], sql: str) -> None:
+    """Refuses the words of other statements, but for names behind a dot or AS."""
+    for index, token in enumerate(tokens):
+        raw = sql[token.start : token.end + 1]
+        before = tokens[index - 1] if index else None
+        is_name = before is not None and before.token_type in (TokenType.DOT, TokenType.ALIAS)
+        if raw.lower() in STATEMENT_WORDS and not is_name:
             raise NotPermitted(
                 f"{raw.upper()} does not belong in a query. A name that is this word has to stand in quotes.\n"
                 f"{marked(sql, token.start)}"
@@ -129,7 +143,10 @@ def _check_calls(tree: exp.Expr, tokens: Sequence[Token], sql: str, engine: Engi
         raise NotPermitted("Sequences, files and columns by pattern may not be read here.")
 
 
-def _check_orders(tree: exp.Expr) -> None:
+def _check_clauses(tree: exp.Expr) -> None:
+    for select in tree.find_all(exp.Select):
+        if others := [key for key, value in select.args.items() if value and key not in _CLAUSES]:
+            raise NotPermitted(f"{others[0].rstrip('_').upper()} is not allowed in a read-only query.")
     for ordered in tree.find_all(exp.Ordered):
         if isinstance(ordered.this, exp.Var):
             raise NotPermitted("ORDER BY ALL is not allowed here: name the columns.")

@@ -21,7 +21,9 @@ def secret_columns(
     names: Iterable[Name], listed: Mapping[Name, Listed], catalog: Catalog, engine: Engine, policy: Policy
 ) -> SecretColumns:
     """The secret columns of the relations *names*, and of what the views among them read."""
-    dialect = Dialect(engine.parser or "", rows_are_values=True, joined_first=engine.joined_first, dots_read_fields=True)
+    dialect = Dialect(
+        engine.parser or "", rows_are_values=True, joined_first=engine.joined_first, dots_read_fields=True, aliases_at_once=True
+    )
     if not policy.on:
         return SecretColumns(policy, (), dialect)
     shapes: dict[str, Shape] = {}

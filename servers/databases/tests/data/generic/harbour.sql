@@ -1,0 +1,24 @@
+-- A harbour, for DuckDB: what honest queries read, and what attacks go for.
+CREATE SEQUENCE visit_numbers START 100;
+CREATE TABLE ships (id INTEGER PRIMARY KEY, name VARCHAR NOT NULL, flag VARCHAR, tons DECIMAL(12, 2), built DATE, tags VARCHAR[], size STRUCT(length INTEGER, beam INTEGER), "update" VARCHAR DEFAULT 'none');
+CREATE TABLE visits (id INTEGER PRIMARY KEY, ship_id INTEGER REFERENCES ships (id), arrived TIMESTAMP, fee DECIMAL(10, 2), note VARCHAR);
+CREATE TABLE users (id INTEGER PRIMARY KEY, login VARCHAR, password_hash VARCHAR, credentials STRUCT("user" VARCHAR, pass VARCHAR), shouted VARCHAR GENERATED ALWAYS AS (upper(password_hash)) VIRTUAL, role VARCHAR);
+CREATE INDEX visits_arrived ON visits (arrived);
+CREATE INDEX visits_arrived_again ON visits (arrived);
+CREATE SCHEMA archive;
+CREATE TABLE archive.visits (id INTEGER, note VARCHAR);
+COMMENT ON TABLE ships IS 'Every ship that was ever here';
+COMMENT ON COLUMN ships.tons IS 'Gross tonnage';
+CREATE MACRO stolen() AS (SELECT max(password_hash) FROM users);
+CREATE MACRO all_stolen() AS TABLE SELECT password_hash AS k FROM users;
+CREATE VIEW logins AS SELECT id, login FROM users;
+CREATE VIEW hashes AS SELECT id, password_hash AS h, length(password_hash) AS l FROM users;
+CREATE VIEW hashes_of_hashes AS SELECT h AS hh, id FROM hashes;
+CREATE VIEW by_macro AS SELECT stolen() AS what, 1 AS number;
+CREATE VIEW by_table_macro AS SELECT k AS what FROM all_stolen();
+INSERT INTO ships SELECT i, 'Ship ' || i, CASE i % 3 WHEN 0 THEN 'NO' WHEN 1 THEN 'DE' ELSE NULL END, i * 10.25, DATE '1990-01-01' + i::INTEGER, ['a', 'b' || i], {'length': 100 + i, 'beam': 20}, 'u' || i FROM range(1, 51) AS r (i);
+INSERT INTO visits SELECT i, i % 50 + 1, TIMESTAMP '2026-01-01 08:00:00' + INTERVAL (i) HOUR, i * 1.5, CASE WHEN i % 7 = 0 THEN '' ELSE 'note ' || i END FROM range(1, 2001) AS r (i);
+INSERT INTO users (id, login, password_hash, credentials, role) VALUES (1, 'ada', 'hunter2hash', {'user': 'ada', 'pass': 'hunter2pass'}, 'boss'), (2, 'bob', 'hunter3hash', NULL, 'clerk'), (3, 'eve', NULL, NULL, 'clerk');
+INSERT INTO archive.visits VALUES (1, 'old');
+CREATE TABLE kinds (exact DECIMAL(30, 4), big BIGINT, huge HUGEINT, zoned TIMESTAMPTZ, nanos TIMESTAMP_NS, plain TIMESTAMP, day DATE, clock TIME, body BLOB, doc JSON, list INTEGER[], pairs MAP(VARCHAR, INTEGER), parts STRUCT(a INTEGER, b VARCHAR), either UNION(i INTEGER, t VARCHAR), who UUID, span INTERVAL, ratio DOUBLE, colour ENUM ('red', 'green'), bits BIT, truth BOOLEAN, empty VARCHAR, nothing VARCHAR);
+INSERT INTO kinds VALUES (12.3400, 9007199254740993, 170141183460469231731687303715884105727, '2026-03-01 12:00:00+02', '2026-03-01 12:00:00.123456789', '2026-03-01 12:00:00.5', 'infinity', '23:59:59.25', '\x00\xff'::BLOB, '{"a": [1, null]}', [1, NULL, 3], MAP {'k': 1}, {'a': 1, 'b': 'x'}, 'text'::UNION(i INTEGER, t VARCHAR), '00000000-0000-0000-0000-00000000000a', INTERVAL '1 month 2 days 3 seconds', 'nan', 'green', '0101', true, '', NULL), (-0.0001, -9007199254740993, -1, '1900-01-01 00:00:00+00', '1970-01-01 00:00:00', '-infinity', '2026-12-31', '00:00:00', ''::BLOB, 'null', [], MAP {}, {'a': NULL, 'b': NULL}, 5::UNION(i INTEGER, t VARCHAR), NULL, INTERVAL '-5 minutes', '-infinity', 'red', '1', false, 'NULL', NULL);

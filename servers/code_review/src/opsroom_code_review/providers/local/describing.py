@@ -105,9 +105,10 @@ def files_of(entries: Iterable[Entry]) -> list[ChangedFile]:
 
 def branch_change(graph: Graph, spelling: str, ref: Ref, record: ChangeRecord, repo: str) -> Change:
     merged = graph.is_merged(ref)
+    proposed = graph.proposed(spelling) if record.title is None else []
     return Change(
         ref=spelling,
-        title=title_of(record, graph.commits[ref.head].subject if ref.head in graph.commits else ref.subject, spelling),
+        title=title_of(record, proposed[0].subject if proposed else ref.subject, spelling),
         state=state_of(record, ref.head, merged=merged),
         native_state="merged" if merged else record.state,
         author=person(author_of(graph, ref)),

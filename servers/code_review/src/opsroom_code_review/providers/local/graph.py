@@ -132,6 +132,8 @@ class Graph:
     commits: dict[str, Commit]
     complete: bool
     """False when there were more commits than are read; then merge bases must be asked for."""
+    notes: dict[str, str] = field(default_factory=dict[str, str])
+    """Notes of checks about commits, as far as they were read."""
     _own: dict[str, dict[str, Commit]] = field(default_factory=dict[str, dict[str, Commit]])
 
     def __post_init__(self) -> None:
@@ -178,13 +180,23 @@ class Graph:
         own = self.own(head)
         return [commit for commit in reversed(self.commits.values()) if commit.id in own]
 
-    def base(self, head: str) -> str | None:
-        """Where *head* parted from the default branch, if the commits alone tell it."""
-        if not self.complete or head not in self.commits:
+    def proposed(self, name: str) -> list[Commit]:
+        """The commits of the branch *name* that are not on a branch that it stands on, the oldest first."""
+        if name not in self.branches:
+            return []
+        below = {commit for parent in self.parents(name) for commit in self.own(self.branches[parent].head)}
+        return [commit for commit in self.commits_of(self.branches[name].head) if commit.id not in below]
+
+    def base(self, head: str, other: str | None = None) -> str | None:
+        """Where *head* parted from *other*, or from the default branch, if the commits alone tell it."""
+        if not self.complete or head not in self.commits or (other is not None and other not in self.commits):
             return None
-        own = self.own(head)
+        beside = self.own(other) if other else dict[str, Commit]()
+        own = {commit.id: commit for commit in self.own(head).values() if commit.id not in beside}
         beyond = {parent for commit in own.values() for parent in commit.parents if parent not in own}
-        return beyond.pop() if len(beyond) == 1 else None
+        if len(beyond) != 1 or (other and not beyond <= beside.keys()):  # it may lie further back than where this one left
+            return None
+        return beyond.pop()
 
     def parents(self, name: str) -> list[str]:
         """The open branches that the branch *name* stands on: those right below it."""

@@ -45,7 +45,7 @@ from .finding import CLOSED, Candidate, check_me, is_asked_for
 from .listing import Entry
 from .people import find_person, known_people
 from .place import repository_name
-from .references import WORKTREE, BranchName, read_reference, read_task
+from .references import BranchName, read_reference, read_task
 from .repository import Me, Repository, Resolved
 from .tasks import TaskList
 from .uncommitted import uncommitted_entries, uncommitted_files
@@ -119,7 +119,7 @@ class LocalProvider:
             spelling = graph.spelling(ref)
             record = records.get(spelling, ChangeRecord())
             change = describing.branch_change(graph, spelling, ref, record, self._repo)
-            summary = (record.summary or describing.summary_of(graph.commits_of(ref.head))) if query.text else ""
+            summary = (record.summary or describing.summary_of(graph.proposed(spelling))) if query.text else ""
             candidate = Candidate(change, record, describing.is_mine(graph, ref, me), summary, ref.author.email)
             touched = touching is None or not touching.isdisjoint(graph.own(ref.head))
             if touched and is_asked_for(query, candidate, me):
@@ -133,17 +133,19 @@ class LocalProvider:
 
     async def _uncommitted(self, repository: Repository, query: ChangeQuery, me: Me) -> list[Change]:
         """The working tree, if there is anything in it that is in no commit."""
-        resolved = await repository.resolve(WORKTREE)
+        if query.role not in {"author", "any"}:
+            return []
+        resolved = await repository.working_tree()
         if resolved.status is None or resolved.status.is_clean:
             return []
-        record = await self._record(repository, resolved.key)
+        record = await repository.record(resolved.key)
         change = self._uncommitted_change(repository, resolved, resolved.status, record, me)
         return [change] if is_asked_for(query, Candidate(change, record, mine=True, summary=""), me) else []
 
     async def change(self, ref: str) -> ChangeDetails:
         repository = await self._repository()
         me = await repository.me()
-        resolved, record = await self._resolve(repository, ref)
+        resolved, record = await repository.resolve(ref)
         entries = await self._entries(repository, resolved)
         parents: list[str] = []
         at: datetime | None = None
@@ -155,7 +157,7 @@ class LocalProvider:
             change = describing.branch_change(graph, resolved.ref, resolved.branch, record, self._repo)
             mine = describing.is_mine(graph, resolved.branch, me)
             parents, at = graph.parents(resolved.ref), resolved.branch.at
-            summary = describing.summary_of(graph.commits_of(resolved.head))
+            summary = describing.summary_of(graph.proposed(resolved.ref))
         else:
             commits = await repository.commits_between(resolved.base, resolved.head)
             change = describing.range_change(resolved, record, commits, self._repo)
@@ -184,7 +186,7 @@ class LocalProvider:
         self, ref: str, *, version: str | None, since: str | None, context: int, wanted: Callable[[str], bool]
     ) -> ChangeDiff:
         repository = await self._repository()
-        resolved, record = await self._resolve(repository, ref)
+        resolved, record = await repository.resolve(ref)
 
         def chosen(entry: Entry) -> bool:
             return any(wanted(path) for path in entry.paths)
@@ -217,7 +219,7 @@ class LocalProvider:
         if where.change is None:
             name = "HEAD" if where.at in {"head", "base"} else where.at
             return await committed_text(repository, (await repository.commits(name))[0], where.path)
-        resolved, record = await self._resolve(repository, where.change)
+        resolved, record = await repository.resolve(where.change)
         if where.at == "base":
             if resolved.base == repository.place.empty_tree:
                 raise NotFound("The change begins from nothing; there is no base to read a file of.")
@@ -240,16 +242,17 @@ class LocalProvider:
             number = (await self._tasks(repository, me).numbers([task or ""]))[0]
             of_task = await repository.store.read(lambda db: threads(db, task=number), list[ThreadRecord]())
             return [described(thread, trusts) for thread in of_task]
-        resolved, record = await self._resolve(repository, change)
+        resolved, record = await repository.resolve(change)
         stored = await repository.store.read(lambda db: threads(db, ref=resolved.key), list[ThreadRecord]())
         return await placed_threads(repository, resolved, record, stored, trusts)
 
     async def checks(self, ref: str, *, check: str | None, log_lines: int) -> Checks:
         repository = await self._repository()
-        resolved, _ = await self._resolve(repository, ref)
+        resolved, _ = await repository.resolve(ref)
         if resolved.status is not None:
             return Checks(state="unknown", checks=[], hint="checks are about commits; the working tree is in none yet")
-        found, bad = parse_checks(await repository.checks_note(resolved.head), log_lines)
+        graph = resolved.graph if resolved.branch else await repository.graph()
+        found, bad = parse_checks(await repository.checks_note(resolved.head, graph), log_lines)
         if check is not None:
             names = [each.name for each in found]
             found = [each for each in found if check in {each.id, each.name}]
@@ -268,7 +271,7 @@ class LocalProvider:
 
     async def reply(self, reply: Reply) -> ReplyResult:
         repository = await self._repository()
-        key = None if reply.change is None else (await repository.resolve(reply.change)).key
+        key = None if reply.change is None else (await repository.resolve(reply.change))[0].key
         return await send_reply(repository, reply, key, await repository.me())
 
     async def edit_change(self, edit: ChangeEdit) -> ChangeEdited:
@@ -298,7 +301,7 @@ class LocalProvider:
 
     async def save_task(self, edit: TaskEdit) -> TaskSaved:
         repository = await self._repository()
-        keys = [(await repository.resolve(ref)).key for ref in edit.link_changes]
+        keys = [(await repository.resolve(ref))[0].key for ref in edit.link_changes]
         return await self._tasks(repository, await repository.me()).save(edit, keys)
 
     async def aclose(self) -> None:
@@ -314,19 +317,8 @@ class LocalProvider:
         if repo is not None and repo not in {self._repo, self._name}:
             raise NotFound(f"There is no repository {repo!r} here; the only one is {self._repo!r}.")
 
-    async def _record(self, repository: Repository, key: str) -> ChangeRecord:
-        found = await repository.store.read(lambda db: changes(db, key), dict[str, ChangeRecord]())
-        return found.get(key, ChangeRecord())
-
-    async def _resolve(self, repository: Repository, ref: str) -> tuple[Resolved, ChangeRecord]:
-        resolved = await repository.resolve(ref)
-        record = await self._record(repository, resolved.key)
-        if record.base is not None and resolved.branch is not None:
-            resolved = await repository.branch(resolved.ref, record.base)
-        return resolved, record
-
     async def _subject(self, repository: Repository, ref: str, me: Me) -> Subject:
-        resolved, record = await self._resolve(repository, ref)
+        resolved, record = await repository.resolve(ref)
         merged = resolved.branch is not None and resolved.graph.is_merged(resolved.branch)
         state = describing.state_of(record, resolved.version, merged=merged)
         if resolved.branch is not None:
@@ -345,9 +337,10 @@ class LocalProvider:
         return await repository.comparing.listing(resolved.base, resolved.head)
 
     async def _checks_summary(self, repository: Repository, resolved: Resolved) -> ChecksSummary | None:
-        if resolved.status is not None or (resolved.branch is not None and not resolved.graph.has_checks):
+        if resolved.status is not None:
             return None
-        return summary_of(parse_checks(await repository.checks_note(resolved.head), 0)[0])
+        graph = resolved.graph if resolved.branch else await repository.graph()
+        return summary_of(parse_checks(await repository.checks_note(resolved.head, graph), 0)[0])
 
     def _uncommitted_change(
         self, repository: Repository, resolved: Resolved, status: Status, record: ChangeRecord, me: Me

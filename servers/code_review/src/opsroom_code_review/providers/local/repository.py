@@ -10,6 +10,7 @@ from pathlib import Path
 from opsroom_shared.config import ConfigError
 from opsroom_shared.errors import InvalidInput, NotFound, Unavailable
 
+from .change_records import ChangeRecord, changes
 from .comparing import Comparing
 from .git import Git
 from .graph import (
@@ -154,8 +155,15 @@ class Repository:
     async def branch_named(self, name: str) -> Ref:
         return self.any_branch(await self.graph(), name)
 
-    async def checks_note(self, commit: str) -> str:
-        """What checks have noted about a commit."""
+    async def checks_note(self, commit: str, graph: Graph) -> str:
+        """What checks have noted about a commit. Read once, until a branch or a note is another one."""
+        if not graph.has_checks:
+            return ""
+        if commit not in graph.notes:
+            graph.notes[commit] = await self._read_note(commit)
+        return graph.notes[commit]
+
+    async def _read_note(self, commit: str) -> str:
         notes = ("--no-notes", f"--notes={CHECKS_REF}")
         data = await self.git.read(
             "log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--format=%N", *notes, commit, "--"
@@ -177,33 +185,40 @@ class Repository:
         """The filters that a file of the working tree may go through."""
         return filter_drivers((await self._configured()).keys)
 
-    async def resolve(self, text: str, base: str | None = None) -> Resolved:
-        """What *text* stands for. *base* is a branch that a branch is compared with instead of the default one."""
+    async def resolve(self, text: str) -> tuple[Resolved, ChangeRecord]:
+        """What *text* stands for, and what is known of it."""
+        resolved, record = await self._resolved(text)
+        return resolved, record or await self.record(resolved.key)
+
+    async def record(self, key: str) -> ChangeRecord:
+        found = await self.store.read(lambda db: changes(db, key), dict[str, ChangeRecord]())
+        return found.get(key, ChangeRecord())
+
+    async def _resolved(self, text: str) -> tuple[Resolved, ChangeRecord | None]:
         match read_reference(text):
             case WorkingTree():
-                return await self._working_tree()
+                return await self.working_tree(), None
             case Range() as span:
-                return await self._range(span)
+                return await self._range(span), None
             case BranchName(name):
-                return await self.branch(name, base)
+                return await self._branch(name)
             case None:
                 raise InvalidInput(f"{text!r} is no change here; give a branch, a..b, a...b or {WORKTREE}.")
 
-    async def branch(self, name: str, base: str | None = None) -> Resolved:
+    async def _branch(self, name: str) -> tuple[Resolved, ChangeRecord]:
         graph = await self.graph()
         spelling, ref = self.find_branch(graph, name)
-        if graph.default is None and base is None:
+        record = await self.record(spelling)
+        if graph.default is None and record.base is None:
             raise InvalidInput(
                 "This repository has no branch that others are compared with; give a range, such as main..feature."
             )
-        target = None if base is None else self.any_branch(graph, base)
+        target = None if record.base is None else self.any_branch(graph, record.base)
         tips = (target.head,) if target else graph.default.tips if graph.default else ()
-        known = None if target else graph.base(ref.head)
-        if known is None and ref.head in tips:
-            known = ref.head
+        known = ref.head if ref.head in tips else graph.base(ref.head, target.head if target else None)
         found = known or await self.merge_base(ref.head, *tips)
         base_name = target.short if target else graph.default.name if graph.default else ""
-        return Resolved(spelling, spelling, ref.head, ref.head, found, base_name, tips, branch=ref, graph=graph)
+        return Resolved(spelling, spelling, ref.head, ref.head, found, base_name, tips, branch=ref, graph=graph), record
 
     def find_branch(self, graph: Graph, name: str) -> tuple[str, Ref]:
         """Raises NotFound, with what there is."""
@@ -263,7 +278,7 @@ class Repository:
         # both ends make the version: the left one may move, too
         return Resolved(str(span), str(span), f"{left}..{right}", right, left, span.left, (left,))
 
-    async def _working_tree(self) -> Resolved:
+    async def working_tree(self) -> Resolved:
         status = await self.status()
         version = await asyncio.to_thread(fingerprint, self.top, status)
         key = f"{WORKTREE} {self.place.worktree}".rstrip()

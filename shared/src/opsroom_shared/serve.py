@@ -43,7 +43,7 @@ class Command(Generic[S]):
     """`opsroom-<name> COMMAND ARGUMENT`: prints one text instead of serving."""
 
     argument: str
-    """What the argument is, in capitals."""
+    """What the argument is, in capitals; empty where there is none."""
     help: str
     run: Callable[[S, str], Awaitable[str]]
     """The text. Raises ConfigError with what was wrong."""
@@ -84,15 +84,15 @@ def run(program: Program[S], argv: Sequence[str] | None = None) -> int:
     command, argument = flags.pop("command", None), flags.pop("argument", None)
     if command is not None and command not in program.commands:
         parser.error(f"unknown command {command}; there are: {', '.join(program.commands)}")
-    if command is not None and argument is None:
-        parser.error(f"{command} needs {program.commands[str(command)].argument}")
+    if command is not None and bool(wanted := program.commands[str(command)].argument) != (argument is not None):
+        parser.error(f"{command} needs {wanted}" if wanted else f"{command} takes no argument")
     config = flags.pop("config", None) or os.environ.get(program.settings.variable("config"))
     try:
         settings = read_settings(program.settings, flags, Path(str(config)) if config else None)
         settings.check_reach()
         _log_to_stderr(settings.log_level)
         if command is not None:
-            print(asyncio.run(_text_of(program.commands[str(command)].run(settings, str(argument)))))  # noqa: T201 - it was asked for
+            print(asyncio.run(_text_of(program.commands[str(command)].run(settings, str(argument or "")))))  # noqa: T201 - it was asked for
             return 0
         _serve(program, settings)
     except ConfigError as error:
@@ -150,7 +150,7 @@ def _parser(program: Program[S]) -> argparse.ArgumentParser:
     parser.add_argument("--log-level", choices=["debug", "info", "warning", "error"], help="what is logged to stderr")
     program.add_flags(parser)
     if program.commands:
-        lines = [f"{name} {command.argument}: {command.help}" for name, command in program.commands.items()]
+        lines = [f"{name} {command.argument}".rstrip() + f": {command.help}" for name, command in program.commands.items()]
         parser.add_argument("command", nargs="?", help="; ".join(lines))
         parser.add_argument("argument", nargs="?", help="what the command is about")
     return parser

@@ -6,7 +6,6 @@ from opsroom_code_review.models import BoardColumn, Person
 from opsroom_code_review.providers import Page, TaskEdit, TaskQuery
 from opsroom_code_review.providers.gitlab import GitLabProvider
 from opsroom_shared.errors import InvalidInput, NotFound
-from pydantic import JsonValue
 
 PROJECT = "/projects/group/app"
 LIST, ALL = f"GET {PROJECT}/issues", "GET /issues"
@@ -18,7 +17,7 @@ LABELS = ("bug", "todo", "doing", "done", "priority::high", "priority::low", "ar
 def tracker(forge: Forge) -> Forge:
     """The forge with issues, labels, a board and milestones."""
     kept = issue(3)
-    lists: list[JsonValue] = [{"label": {"name": name}} for name in ("todo", "doing", "done")]
+    lists: list[Json] = [{"label": {"name": name}} for name in ("todo", "doing", "done")]
     lists.append({"id": 9})  # a list of an assignee, which has no label
 
     def put(request: Request) -> Answer:

@@ -5,7 +5,7 @@ import hashlib
 from dataclasses import replace
 
 import pytest
-from gitlab_forge import BASE, BOB, CAROL, HEAD, MR, OLDER, START, Answer, Forge, Request, merge_request
+from gitlab_forge import BASE, BOB, CAROL, HEAD, MR, OLDER, START, Answer, Forge, Json, Request, merge_request
 from opsroom_code_review.diff_parser import parse_hunks
 from opsroom_code_review.diffs import FileDiff
 from opsroom_code_review.models import CommentOutcome

@@ -1,5 +1,6 @@
 """Whole files: as they are at a commit, or as a diff leaves them."""
 
+import re
 from dataclasses import dataclass
 
 from opsroom_shared.errors import InvalidInput, NotFound, TimedOut, TooLarge
@@ -13,6 +14,9 @@ from .diffs import Diffs
 from .names import Names
 from .revisions import Current
 from .wire import Repository, Wire
+
+_COMMIT = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./@+-]{0,199}")
+_FAILED = "Command failed"
 
 
 class _Stored(Wire):
@@ -82,9 +86,17 @@ class Files:
         return _Base(_branch(page.data[0]), named=False)
 
     async def _at(self, repository: str, commit: str, path: str) -> bytes:
-        stored = await self._conduit.read(
-            _Stored, "diffusion.filecontentquery", {"repository": repository, "commit": commit, "path": path}
-        )
+        if not _COMMIT.fullmatch(commit):
+            raise InvalidInput(f"{commit[:100]!r} is no commit and no branch.")
+        if not _is_path(path):
+            raise InvalidInput(f"{path[:100]!r} is no path inside a repository.")
+        method = "diffusion.filecontentquery"
+        outcome = await self._conduit.ask(method, {"repository": repository, "commit": commit, "path": path})
+        if _FAILED in outcome.words:
+            raise NotFound(f"There is no {path} at {commit}.")  # the words are those of git on the server
+        if outcome.code is not None:
+            raise self._conduit.failure(outcome, method)
+        stored = self._conduit.validated(_Stored, outcome.result, method)
         if stored.too_large:
             raise TooLarge(f"{path} is larger than what {self._conduit.name} gives out.")
         if stored.too_slow:
@@ -92,6 +104,11 @@ class Files:
         if stored.file is None:
             raise NotFound(f"There is no {path} at {commit}.")
         return await downloaded(self._conduit, stored.file)
+
+
+def _is_path(path: str) -> bool:
+    parts = path.split("/")
+    return 0 < len(path) <= 4_096 and "\0" not in path and ".." not in parts and "" not in parts
 
 
 def _branch(repository: Repository) -> str:

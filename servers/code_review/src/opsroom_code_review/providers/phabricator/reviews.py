@@ -147,7 +147,7 @@ class Reviews:
         if not transactions:
             return self._conduit.page(ref)
         try:
-            saved = await self._edited(ref, transactions, progress)
+            saved, judged = await self._edited(ref, transactions, progress)
             entries = [e for e in await newest_entries(self._conduit, ref) if e.phid in saved.done]
         except ToolFailure as failure:
             if not progress.outcomes:
@@ -155,22 +155,23 @@ class Reviews:
             progress.notes.append(f"The verdict and the summary were not sent: {failure}")
             progress.outcomes += [_rejected(comment, "the summary was not sent") for comment in progress.in_text]
             return self._conduit.page(ref)
-        said = self._read_back(review, text, entries, progress, verdict=verb is not None)
+        said = self._read_back(review, text, entries, progress, verdict=verb is not None and judged)
         return self._conduit.page(f"{ref}#{said.id}" if said else ref)
 
-    async def _edited(self, ref: str, transactions: list[JsonValue], progress: _Progress) -> Edited:
+    async def _edited(self, ref: str, transactions: list[JsonValue], progress: _Progress) -> tuple[Edited, bool]:
+        """What was done, and whether the verdict was part of it."""
         params: dict[str, JsonValue] = {"objectIdentifier": ref, "transactions": transactions}
-        outcome = await self._conduit.ask(_EDIT, params, writes=True)
+        outcome, judged = await self._conduit.ask(_EDIT, params, writes=True), True
         if outcome.code is not None and "already accepted" in outcome.words:
             # somebody else's session did it in the meantime; the call was refused as a whole, the comment with it
             progress.notes.append("This account had accepted already; that stands.")
             rest = [part for part in transactions if not (isinstance(part, dict) and part.get("type") == "accept")]
             if not rest:
-                return Edited.model_validate({"object": {"id": ref[1:], "phid": ""}})
-            outcome = await self._conduit.ask(_EDIT, {**params, "transactions": rest}, writes=True)
+                return Edited.model_validate({"object": {"id": ref[1:], "phid": ""}}), False
+            outcome, judged = await self._conduit.ask(_EDIT, {**params, "transactions": rest}, writes=True), False
         if outcome.code is not None:
             raise self._conduit.failure(outcome, _EDIT)
-        return self._conduit.validated(Edited, outcome.result, _EDIT)
+        return self._conduit.validated(Edited, outcome.result, _EDIT), judged
 
     def _read_back(
         self, review: Review, text: str, entries: list[Transaction], progress: _Progress, *, verdict: bool
@@ -193,22 +194,28 @@ class Reviews:
     async def _draft(self, current: Current, comments: Sequence[InlineComment], progress: _Progress) -> list[InlineComment]:
         """Private drafts of this account, which no call of the API publishes. Gives back those that were stored."""
         me = await self._names.me()
-        reason = f"only {me.name} sees it, until they press Submit at {self._conduit.page(current.revision.ref)}"
+        reason = f"only {me.name} sees until they press Submit at {self._conduit.page(current.revision.ref)}"
         stored: list[InlineComment] = []
         for comment in comments:
             try:
-                await self._draft_one(current, comment)
+                in_place = await self._draft_one(current, comment)
             except ToolFailure as failure:
                 if not progress.outcomes and not isinstance(failure, InvalidInput):
                     raise
                 progress.outcomes.append(_rejected(comment, str(failure)))
                 continue
-            stored.append(comment)
-            progress.outcomes.append(CommentOutcome(index=comment.index, state="draft", reason=reason))
+            if in_place:
+                stored.append(comment)
+                progress.outcomes.append(CommentOutcome(index=comment.index, state="draft", reason=f"a draft that {reason}"))
+            else:
+                progress.outcomes.append(_rejected(comment, f"the server stored it at another place, as a draft that {reason}"))
         return stored
 
-    async def _draft_one(self, current: Current, comment: InlineComment) -> None:
-        """Line numbers are not checked by the server, and a missing one is an error of its database: all are always sent."""
+    async def _draft_one(self, current: Current, comment: InlineComment) -> bool:
+        """Whether the server says that it stored the comment where it was sent to.
+
+        Line numbers are not checked by the server, and a missing one is an error of its database: all are always sent.
+        """
         params: dict[str, JsonValue] = {
             "revisionID": current.revision.id,
             "diffID": current.diff.id,
@@ -220,8 +227,7 @@ class Reviews:
         }
         drafted = await self._conduit.read(_Drafted, "differential.createinline", params, writes=True)
         stored = (bool(drafted.new_side), drafted.line, drafted.more_lines)
-        if stored != (comment.side == "new", comment.line, comment.end_line - comment.line):
-            raise Unavailable("the server stored the draft at another place than it was sent for")
+        return stored == (comment.side == "new", comment.line, comment.end_line - comment.line)
 
     async def _lint(self, review: Review, current: Current, progress: _Progress) -> None:
         """Results of a lint run, which the page of the diff shows beside the lines. They know no old side and no replies."""

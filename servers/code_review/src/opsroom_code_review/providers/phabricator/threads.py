@@ -38,7 +38,8 @@ class Discussion:
 
     @property
     def authors(self) -> set[str]:
-        return {entry.author for entry in self.entries}
+        """Those who said something. Much else in a history is the server's own doing."""
+        return {entry.author for entry in self.entries if entry.kind in ("comment", "inline", *_VERDICTS)}
 
     def threads(self, known: Known, trust: Trust) -> list[Thread]:
         """Oldest first. Side and, of a comment that is no inline one, whether it is resolved, are not told."""

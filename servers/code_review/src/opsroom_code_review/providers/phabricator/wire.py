@@ -281,7 +281,7 @@ class Cursor(Wire):
 class Results(Wire, Generic[T]):
     """A page of a *.search method."""
 
-    data: list[T] = []
+    data: list[T]
     maps: AnyMap = {}
     cursor: Cursor = Cursor()
 

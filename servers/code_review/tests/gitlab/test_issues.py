@@ -5,6 +5,7 @@ from gitlab_forge import BOB, CAROL, Answer, Forge, Json, Request, issue, merge_
 from opsroom_code_review.models import BoardColumn, Person
 from opsroom_code_review.providers import Page, TaskEdit, TaskQuery
 from opsroom_code_review.providers.gitlab import GitLabProvider
+from opsroom_code_review.settings import CodeReviewSettings, ProviderSettings
 from opsroom_shared.errors import InvalidInput, NotFound
 
 PROJECT = "/projects/group/app"
@@ -238,3 +239,16 @@ async def test_project_without_boards_has_no_columns(gitlab: GitLabProvider, tra
     found = await gitlab.find_tasks(TaskQuery(project="group/app"), Page())
 
     assert (found.items[0].columns, found.vocabulary.columns) == ([], [])
+
+
+async def test_listing_is_as_narrow_as_the_settings(forge: Forge, settings: ProviderSettings) -> None:
+    """Where the settings show the issues of one group, all of GitLab is not listed."""
+    forge.answers["GET /groups/group/issues"] = [issue(3)]
+    provider = GitLabProvider(
+        "lab", settings.model_copy(update={"projects": ("group/*",)}), CodeReviewSettings.model_validate({})
+    )
+
+    found = await provider.find_tasks(TaskQuery(), Page())
+    await provider.aclose()
+
+    assert [task.ref for task in found.items] == ["group/app#3"]

@@ -101,6 +101,14 @@ def test_suggestion_replaces_the_commented_lines(comment: InlineComment, text: s
     assert commented(comment) == text
 
 
+def test_path_that_is_no_utf8_takes_no_comment() -> None:
+    """Such a path cannot be sent, so the comment is refused before anything is drafted."""
+    comment = replace(ADDED, path="a\udcff", old_path="a\udcff")
+
+    with pytest.raises(InvalidInput, match="no UTF-8"):
+        position(comment, DiffRefs(base_sha=BASE, start_sha=START, head_sha=HEAD), [])
+
+
 async def test_range_of_lines_costs_no_request_for_the_diff_that_was_read(gitlab: GitLabProvider, forge: Forge) -> None:
     """The numbers that a range needs come from the diff that the reader had."""
     await gitlab.diff("group/app!1", version=None, since=None, context=3, wanted=lambda _: True)

@@ -6,7 +6,7 @@ from opsroom_code_review.models import Anchor, Person
 from opsroom_code_review.providers import Reply
 from opsroom_code_review.providers.gitlab import GitLabProvider
 from opsroom_code_review.settings import CodeReviewSettings, ProviderSettings
-from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted
+from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, TooLarge
 from pydantic import JsonValue, SecretStr
 
 PATH = "/projects/group/app/merge_requests/1"
@@ -136,6 +136,8 @@ async def test_reply_and_resolution_go_to_the_thread(gitlab: GitLabProvider, for
     result = await gitlab.reply(Reply("group/app!1", thread, "Because.", resolve=True))
 
     assert (result.posted, result.resolved, result.note) == (True, True, None)
+    assert result.url is not None
+    assert result.url.startswith(f"{forge.url}/group/app/-/merge_requests/1#note_")
     assert forge.written() == [f"POST {one}/notes", f"PUT {one}"]
 
 
@@ -231,3 +233,12 @@ async def test_thread_names_no_project_outside_of_the_settings(forge: Forge) -> 
 
     await provider.aclose()
     assert forge.requests == []
+
+
+async def test_discussion_without_its_end_is_refused(gitlab: GitLabProvider, forge: Forge) -> None:
+    """The last words of an endless discussion are not left out in silence."""
+    note = forge.note("x", ALICE)
+    forge.answers[f"GET {PATH}/discussions"] = Answer([{"id": "a" * 40, "notes": [note]}], headers={"X-Next-Page": "2"})
+
+    with pytest.raises(TooLarge, match="more than 30 threads"):
+        await gitlab.threads(change="group/app!1", task=None)

@@ -48,7 +48,7 @@ class GitLabProvider:
         self._pipelines = Pipelines(api)
         self._reviews = Reviews(api, people, changes, patches)
         self._editing = Editing(api, self._site, people, changes)
-        issues = self._issues = Issues(api, self._site, people)
+        issues = self._issues = Issues(api, self._site, people, settings.projects)
         self._issue_edits = IssueEdits(api, self._site, people, issues)
 
     @property

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from ...diffs import FileDiff
 from ...models import Can, Change, ChangeDetails, ChangedFile, ChangeState, ChecksSummary, Reviewer, ReviewerVerdict, Version
-from .api import GitLabApi, Listed
+from .api import MOST_PAGES, GitLabApi, Listed
 from .patches import Patches, head
 from .people import DEVELOPER, People, person
 from .pipelines import check_state, pipeline_path
@@ -46,8 +46,8 @@ class Changes:
         """None where this GitLab does not tell how far reviewers are."""
         return await self._offered(Reviewing, item, "reviewers")
 
-    async def discussions(self, item: Item) -> Listed[Discussion]:
-        return await self._api.pages(Discussion, f"{item.path}/discussions", missing=_absent(item))
+    async def discussions(self, item: Item, *, most: int = MOST_PAGES) -> Listed[Discussion]:
+        return await self._api.pages(Discussion, f"{item.path}/discussions", most=most, missing=_absent(item))
 
     async def approvals(self, item: Item) -> Approvals:
         return await self._api.one(Approvals, f"{item.path}/approvals")

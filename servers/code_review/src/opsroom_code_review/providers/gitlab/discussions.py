@@ -5,12 +5,12 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, ToolFailure
+from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, TooLarge, ToolFailure
 from opsroom_shared.outside import clean
 
 from ...models import Anchor, Comment, ReplyResult, Thread
 from .. import Reply
-from .api import GitLabApi
+from .api import GitLabApi, Listed
 from .changes import Changes, is_open, verdict_of
 from .patches import head
 from .people import People, person
@@ -19,7 +19,7 @@ from .wire import Discussion, Note, Position, User
 
 _THREAD = re.compile(r"[0-9a-f]{40}")
 _COMMAND = re.compile(r"/[a-z_]+\b")
-_MOST_PAGES = 10
+_MOST_PAGES = 30
 
 
 class Discussions:
@@ -28,13 +28,17 @@ class Discussions:
         self._projects = tuple(projects)
 
     async def of_change(self, item: Item) -> list[Thread]:
-        merge_request, listed = await asyncio.gather(self._changes.merge_request(item), self._changes.discussions(item))
+        merge_request, listed = await asyncio.gather(
+            self._changes.merge_request(item), self._changes.discussions(item, most=_MOST_PAGES)
+        )
+        _must_be_whole(item, listed)
         trusted = await self._people.trusted(item.project, _authors(listed.items))
         return _threads(listed.items, trusted, newest=head(merge_request), prefix="")
 
     async def of_task(self, item: Item) -> list[Thread]:
         missing = f"There is no issue {item}, or this account may not see it."
         listed = await self._api.pages(Discussion, f"{item.path}/discussions", most=_MOST_PAGES, missing=missing)
+        _must_be_whole(item, listed)
         trusted = await self._people.trusted(item.project, _authors(listed.items))
         # a reply names only a change, so the thread of an issue says itself where it is
         return _threads(listed.items, trusted, newest=None, prefix=f"{item}/")
@@ -49,22 +53,22 @@ class Discussions:
             discussion = await self._api.one(Discussion, path, missing=missing)
             if item.sign == "#" or not any(note.resolvable for note in discussion.notes):
                 raise InvalidInput("GitLab cannot resolve this thread: only those of a merge request that take replies.")
-        posted = False
+        url = None
         if reply.body is not None:
             response = await self._api.send("POST", f"{path}/notes", {"body": reply.body}, missing=missing)
             if response.status == 202:
                 return ReplyResult(posted=False, note="GitLab carried out commands in the text, and posted nothing.")
-            posted = True
+            url = self._site.note_url(item, self._api.parsed(Note, response).id)
         note, resolved = None, None
         if reply.resolve is not None:
             try:
                 changed = await self._api.made(Discussion, "PUT", path, {"resolved": reply.resolve}, missing=missing)
                 resolved = not is_open(changed)
             except ToolFailure as failure:
-                if not posted:
+                if url is None:
                     raise
                 note = f"The reply was posted, but the thread is as it was: {failure}"
-        return ReplyResult(posted=posted, resolved=resolved, note=note)
+        return ReplyResult(posted=url is not None, resolved=resolved, url=url, note=note)
 
     def _where(self, reply: Reply) -> tuple[Item, str]:
         """Where the thread is, and its id: of an issue, both stand in the name of the thread."""
@@ -95,6 +99,12 @@ def must_be_text(body: str) -> None:
         raise InvalidInput("There is no text to send.")
     if all(_COMMAND.match(line) for line in lines):
         raise InvalidInput("The text is nothing but commands of GitLab, which are not sent. Write what is to be said.")
+
+
+def _must_be_whole(item: Item, listed: Listed[Discussion]) -> None:
+    """A discussion without its end would hide what was said last. Raises TooLarge."""
+    if listed.next_page is not None:
+        raise TooLarge(f"{item} has more than {len(listed.items):,} threads, which are not read here. See its page.")
 
 
 def _authors(discussions: Iterable[Discussion]) -> list[User | None]:

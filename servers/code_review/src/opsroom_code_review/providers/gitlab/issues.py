@@ -12,7 +12,7 @@ from .. import Page, TaskQuery, TasksFound
 from .api import GitLabApi
 from .boards import STATUSES, Words, priority_of
 from .people import People, person
-from .references import Item, Site, is_project, project_path
+from .references import Item, Site, is_project, listing_path, project_path
 from .wire import Board, Issue, Label, MergeRequest
 
 _MOST_REFS = 100
@@ -23,8 +23,8 @@ MILESTONE = "%"
 
 
 class Issues:
-    def __init__(self, api: GitLabApi, site: Site, people: People) -> None:
-        self._api, self._site, self._people = api, site, people
+    def __init__(self, api: GitLabApi, site: Site, people: People, projects: Sequence[str]) -> None:
+        self._api, self._site, self._people, self._projects = api, site, people, tuple(projects)
 
     async def find(self, query: TaskQuery, page: Page) -> TasksFound:
         if query.refs:
@@ -38,7 +38,8 @@ class Issues:
         project = query.project if query.project is not None and is_project(query.project) else None
         words = await self.words(project) if project else None
         params = await self._params(query, words)
-        path = f"{project_path(project)}/issues" if project else "issues"
+        narrow = project_path(project) if project else listing_path(self._projects)
+        path = f"{narrow}/issues" if narrow else "issues"
         missing = f"There is no project {project}, or this account may not see it." if project else None
         listed = await self._api.page(Issue, path, {**params, "per_page": size, "page": at}, missing=missing)
         trusted = await self.trusted(listed.items)

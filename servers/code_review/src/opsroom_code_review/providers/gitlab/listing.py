@@ -14,7 +14,7 @@ from .. import ChangeQuery, Found, Page
 from .api import PER_PAGE, GitLabApi
 from .changes import Changes, change, is_open
 from .people import People
-from .references import Item, group_path, is_project, project_path
+from .references import Item, listing_path, project_path
 from .wire import DiffEntry, MergeRequest
 
 _MOST_PAGES = 10
@@ -106,17 +106,10 @@ class Listing:
 
     def _where(self, query: ChangeQuery) -> str:
         """The narrowest listing that holds what is asked for: all of a large GitLab would be other people's work."""
-        repository = query.repo
-        if repository is None and len(self._repositories) == 1:
-            repository = self._repositories[0]
-        if repository is not None and is_project(repository):
-            return f"{project_path(repository)}/merge_requests"
-        group = (repository or "").removesuffix("/**").removesuffix("/*")
-        if repository != group and group and not set(group) & set("*?["):
-            return f"{group_path(group)}/merge_requests"
         if query.repo is not None:
-            project_path(query.repo)  # refuses what is no project
-        return "merge_requests"
+            return f"{project_path(query.repo)}/merge_requests"
+        narrow = listing_path(self._repositories)
+        return f"{narrow}/merge_requests" if narrow else "merge_requests"
 
     async def _walk(self, source: _Source, limit: int, at: _At, accepts: _Accepts | None) -> Found[Change]:
         """The next *limit* of a listing that fit, from *at*."""

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from opsroom_shared.errors import Conflict, NotFound, NotPermitted, RateLimited, TimedOut, TooLarge, Unavailable
 from opsroom_shared.outside import clean
@@ -16,8 +17,7 @@ from .wire import Comparison, DiffEntry, DiffRefs, DiffVersion, MergeRequest
 
 _MOST_PAGES = 30
 _MOST_VERSIONS = 3
-_KEPT = 4
-_KEPT_LINES = 200_000
+_KEPT_LINES = 100_000
 _NO_MODE = ("0", "")
 
 
@@ -27,6 +27,11 @@ class Patch:
 
     files: list[FileDiff]
     missing: str | None = None
+
+    @cached_property
+    def size(self) -> int:
+        """How much of it there is to keep: its files and their lines."""
+        return len(self.files) + sum(len(hunk.lines) for file in self.files for hunk in file.hunks)
 
 
 class Patches:
@@ -47,10 +52,9 @@ class Patches:
             self._kept.move_to_end((str(item), version))
             return kept
         patch = await self._whole(item)
-        if sum(len(hunk.lines) for file in patch.files for hunk in file.hunks) <= _KEPT_LINES:
-            self._kept[str(item), version] = patch
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
+        self._kept[str(item), version] = patch
+        while sum(each.size for each in self._kept.values()) > _KEPT_LINES:
+            self._kept.popitem(last=False)
         return patch
 
     async def diff(

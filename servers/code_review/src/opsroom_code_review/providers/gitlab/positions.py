@@ -12,6 +12,7 @@ from ...diffs import FileDiff, Hunk
 from .. import InlineComment
 from .wire import DiffRefs
 
+_NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _FENCES = re.compile(r"^ {0,3}(`{3,})", re.MULTILINE)
 _MOST_SUGGESTED = 100
 """Lines above the commented one that a suggestion of GitLab can replace."""
@@ -22,6 +23,8 @@ def position(comment: InlineComment, refs: DiffRefs, files: Iterable[FileDiff]) 
 
     A line that did not change is only found by both of its numbers.
     """
+    if _NOT_UTF8.search(comment.path + comment.old_path):
+        raise InvalidInput("GitLab takes no comment on a file whose path is no UTF-8; write it in the summary.")
     (old, new), last = comment.ends[1], comment.ends[1]
     place: dict[str, JsonValue] = {
         "base_sha": refs.base_sha,

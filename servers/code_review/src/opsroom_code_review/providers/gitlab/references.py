@@ -1,6 +1,7 @@
 """What people type for a merge request or an issue of GitLab: `group/project!12`, `group/project#12`, or the page's address."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, urlsplit
 
@@ -49,7 +50,8 @@ class Site:
             raise ValueError(f"{url!r} is no address of a GitLab; one looks like {GITLAB}")
         self._root = parts.path.removesuffix("/api/v4").rstrip("/")
         self._host = _host(parts)
-        self.api = f"{parts.scheme}://{parts.netloc}{self._root}/api/v4"
+        self._pages = f"{parts.scheme}://{parts.netloc}{self._root}"
+        self.api = f"{self._pages}/api/v4"
 
     def change(self, text: str) -> Item | None:
         """The merge request that *text* names, if it has the form of one of this GitLab's."""
@@ -65,6 +67,11 @@ class Site:
         if match := _TASK.fullmatch(text.strip()):
             return Item(match[1], int(match[2]), "#")
         return self._page(text.strip(), "#")
+
+    def note_url(self, item: Item, note: int) -> str:
+        """Where the page of *item* shows the comment *note*."""
+        kind = "merge_requests" if item.sign == "!" else "issues"
+        return f"{self._pages}/{item.project}/-/{kind}/{item.number}#note_{note}"
 
     def _page(self, text: str, sign: str) -> Item | None:
         try:
@@ -109,7 +116,17 @@ def segment(text: str) -> str:
     """*text* as one segment of an address. What would climb out of it is refused."""
     if not text or text.startswith("/") or any(part in ("", ".", "..") for part in text.split("/")):
         raise InvalidInput(f"{clean(text, 80)!r} is no path in a repository; give it from the root, such as src/main.py.")
-    return quote(text, safe="")
+    return quote(text, safe="", errors="surrogateescape")
+
+
+def listing_path(patterns: Sequence[str]) -> str | None:
+    """Where the interface has the one project or group that *patterns* allow; None where they allow more."""
+    if len(patterns) != 1:
+        return None
+    if is_project(patterns[0]):
+        return project_path(patterns[0])
+    group = patterns[0].removesuffix("/**").removesuffix("/*")
+    return group_path(group) if group != patterns[0] and _GROUP.fullmatch(group) else None
 
 
 def _host(parts: SplitResult) -> tuple[str | None, int | None]:

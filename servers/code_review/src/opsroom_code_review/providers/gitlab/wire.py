@@ -1,8 +1,12 @@
 """What GitLab sends, as far as it is read here."""
 
 from datetime import datetime
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
+
+Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")]
+"""The id of a commit, which becomes part of addresses."""
 
 
 class Sent(BaseModel):
@@ -24,9 +28,9 @@ class Instance(Sent):
 class DiffRefs(Sent):
     """The three commits that a place in a diff is given by."""
 
-    base_sha: str
-    head_sha: str
-    start_sha: str
+    base_sha: Commit
+    head_sha: Commit
+    start_sha: Commit
 
 
 class References(Sent):
@@ -47,7 +51,7 @@ class MergeRequest(Sent):
     state: str
     draft: bool = False
     author: User | None = None
-    sha: str | None = None
+    sha: Commit | None = None
     diff_refs: DiffRefs | None = None
     source_branch: str
     target_branch: str

@@ -115,7 +115,7 @@ class Web:
             raise self._later(asked) from None
         except (httpx2.TimeoutException, TimeoutError):
             raise TimedOut(f"{self.name} did not answer within {self._seconds:g} s. Try again, or ask for less.") from None
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise Unavailable(f"{self.name} cannot be reached: {redact(str(error)) or type(error).__name__}.") from None
         raise AssertionError("retry_context ends with a result or an error")
 
@@ -150,7 +150,10 @@ class Web:
 
     def _redirected(self, request: httpx2.Request, target: str) -> httpx2.Request:
         """The same question elsewhere. Another host, such as a store of logs, gets no token."""
-        url = request.url.join(target)
+        try:
+            url = request.url.join(target)
+        except httpx2.InvalidURL:
+            raise Unavailable(f"{self.name} sends to an address that is none.") from None
         own = (url.scheme, url.host, url.port) == (self.base.scheme, self.base.host, self.base.port)
         if not own and url.scheme != "https":
             raise Unavailable(f"{self.name} sends to an address that is not https; it was not followed.")
@@ -170,7 +173,7 @@ def json_of(response: Response, name: str) -> JsonValue:
         raise Unavailable(f"{name} did not answer in JSON (HTTP {response.status}). Check the address in its settings.")
     try:
         return cast("JsonValue", json.loads(response.body))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Unavailable(f"{name} answered with broken JSON (HTTP {response.status}).") from None
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 from opsroom_shared.errors import InvalidInput, NotFound
 from pydantic import Field, JsonValue
 
+from ...globs import matches
 from ...models import Can, Change, ChangeDetails, ChecksSummary, Version
 from .. import ChangeQuery, Found, Page
 from . import queries
@@ -13,7 +14,7 @@ from .api import Answered, GitHubApi
 from .document import Document
 from .mapping import change_of, changed_file, check_state, failed_checks, linked, person, reviewers
 from .references import Item, login, repository
-from .search import Searched, merged, position_of, position_value, scopes, since, touches, words
+from .search import Searched, merged, position_of, position_value, scopes, since, words
 from .trust import TrustReader
 from .wire import AnIssue, APull, Connection, FoundPull, Graph, Login, Path, Pull, PullMore, RepositoryName
 
@@ -92,7 +93,7 @@ class ChangeFinder:
         for _ in range(_MOST_PATHS):
             if files is None:
                 return False
-            if any(touches(file.path, path) for file in files.items):
+            if any(matches(file.path, path) for file in files.items):
                 return True
             if files.following is None:
                 return False
@@ -175,7 +176,8 @@ class ChangeReader:
         pull = found.item
         files = list(pull.files.items if pull.files else [])
         threads = list(pull.review_threads.items if pull.review_threads else [])
-        part, counted = PullMore(files=pull.files, review_threads=pull.review_threads), True
+        part: PullMore = pull
+        counted = True
         for _ in range(_MOST_MORE):
             files_after = part.files.following if part.files and len(files) < _MOST_FILES else None
             threads_after = part.review_threads.following if part.review_threads else None

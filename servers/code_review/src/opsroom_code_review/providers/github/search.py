@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from typing import Generic, TypeVar, cast
 
 from opsroom_shared.errors import InvalidInput
@@ -137,8 +136,3 @@ def scopes(wanted: str | None, allowed: Sequence[str]) -> list[str]:
         found.append(f"user:{owner}" if any(sign in name for sign in "*?[") else f"repo:{repository(pattern)}")
     unique = list(dict.fromkeys(found))
     return unique if len(unique) <= _MOST_SCOPES else []
-
-
-def touches(path: str, wanted: str) -> bool:
-    """Whether *path* is the wanted one, lies in the wanted folder, or fits the wanted glob."""
-    return path == wanted or path.startswith(wanted.rstrip("/") + "/") or fnmatchcase(path, wanted)

@@ -6,7 +6,7 @@ from opsroom_code_review.models import Anchor, Person
 from opsroom_code_review.providers import Reply
 from opsroom_code_review.providers.gitlab import GitLabProvider
 from opsroom_code_review.settings import CodeReviewSettings, ProviderSettings
-from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, TooLarge
+from opsroom_shared.errors import InvalidInput, NotFound, TooLarge
 from pydantic import JsonValue, SecretStr
 
 PATH = "/projects/group/app/merge_requests/1"
@@ -172,9 +172,9 @@ async def test_text_that_gitlab_carries_out_is_not_called_posted(gitlab: GitLabP
     [
         (Reply("group/app!1", "a" * 40, "/close"), InvalidInput),
         (Reply("group/app!1", "../../issues/1", "x"), NotFound),
+        (Reply("group/app!1", "A" * 40, "x"), NotFound),
         (Reply(None, "a" * 40, "x"), InvalidInput),
-        (Reply(None, "group/app#3/x", "x"), NotFound),
-        (Reply("group/app!1", f"group/app#3/{'a' * 40}", "x"), InvalidInput),
+        (Reply("D12", "a" * 40, "x"), InvalidInput),
     ],
 )
 async def test_bad_replies_are_refused_before_anything_is_sent(
@@ -198,18 +198,31 @@ async def test_only_threads_that_take_it_are_resolved(gitlab: GitLabProvider, fo
     assert forge.written() == []
 
 
-async def test_thread_of_an_issue_is_answered_by_its_own_name(gitlab: GitLabProvider, forge: Forge) -> None:
-    """The threads of an issue say where they are, so that a reply finds them."""
-    note = forge.note("Since when?", ALICE)
+async def test_thread_of_an_issue_is_answered(gitlab: GitLabProvider, forge: Forge) -> None:
+    """The threads of an issue take replies, too."""
     path = "/projects/group/app/issues/3/discussions"
-    forge.answers[f"GET {path}"] = [{"id": "c" * 40, "notes": [note]}]
+    forge.answers[f"GET {path}"] = [{"id": "c" * 40, "notes": [forge.note("Since when?", ALICE)]}]
     forge.answers[f"POST {path}/{'c' * 40}/notes"] = Answer(forge.note("Monday."), 201)
     threads = await gitlab.threads(change=None, task="group/app#3")
 
-    result = await gitlab.reply(Reply(None, threads[0].id, "Monday."))
+    result = await gitlab.reply(Reply("group/app#3", threads[0].id, "Monday."))
 
-    assert threads[0].id == f"group/app#3/{'c' * 40}"
     assert result.posted is True
+    assert result.url is not None
+    assert "/group/app/-/issues/3#note_" in result.url
+
+
+async def test_thread_is_found_by_one_of_its_comments(gitlab: GitLabProvider, forge: Forge) -> None:
+    """Who names a comment means the thread that it stands in; one that is nowhere is refused."""
+    note = forge.note("Why?", ALICE, OPEN)
+    thread = forge.discuss(note)
+    forge.answers[f"POST {PATH}/discussions/{thread}/notes"] = Answer(forge.note("Because."), 201)
+
+    result = await gitlab.reply(Reply("group/app!1", str(note["id"]), "Because."))
+
+    assert result.posted is True
+    with pytest.raises(NotFound, match="no thread '999'"):
+        await gitlab.reply(Reply("group/app!1", "999", "Because."))
 
 
 async def test_thread_of_a_moved_change_is_outdated(gitlab: GitLabProvider, forge: Forge) -> None:
@@ -221,18 +234,6 @@ async def test_thread_of_a_moved_change_is_outdated(gitlab: GitLabProvider, forg
 
     assert threads[0].anchor is not None
     assert threads[0].anchor.outdated is True
-
-
-async def test_thread_names_no_project_outside_of_the_settings(forge: Forge) -> None:
-    """A reply that names only the thread of an issue does not reach a project that the settings leave out."""
-    settings = ProviderSettings(kind="gitlab", url=forge.url, token=SecretStr(TOKEN), projects=("group/*",))
-    provider = GitLabProvider("lab", settings, CodeReviewSettings.model_validate({}))
-
-    with pytest.raises(NotPermitted, match="secret/app"):
-        await provider.reply(Reply(None, f"secret/app#3/{'a' * 40}", "x"))
-
-    await provider.aclose()
-    assert forge.requests == []
 
 
 async def test_discussion_without_its_end_is_refused(gitlab: GitLabProvider, forge: Forge) -> None:

@@ -44,7 +44,7 @@ class GitLabProvider:
         changes = self._changes = Changes(api, people, patches)
         self._listing = Listing(api, people, changes, settings.repositories)
         self._files = Files(api, changes)
-        self._discussions = Discussions(api, self._site, people, changes, settings.projects)
+        self._discussions = Discussions(api, self._site, people, changes)
         self._pipelines = Pipelines(api)
         self._reviews = Reviews(api, people, changes, patches)
         self._editing = Editing(api, self._site, people, changes)

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from ...diffs import FileDiff
 from ...models import Can, Change, ChangeDetails, ChangedFile, ChangeState, ChecksSummary, Reviewer, ReviewerVerdict, Version
-from .api import MOST_PAGES, GitLabApi, Listed
+from .api import GitLabApi, Listed
 from .patches import Patches, head
 from .people import DEVELOPER, People, person
 from .pipelines import check_state, pipeline_path
@@ -46,8 +46,9 @@ class Changes:
         """None where this GitLab does not tell how far reviewers are."""
         return await self._offered(Reviewing, item, "reviewers")
 
-    async def discussions(self, item: Item, *, most: int = MOST_PAGES) -> Listed[Discussion]:
-        return await self._api.pages(Discussion, f"{item.path}/discussions", most=most, missing=_absent(item))
+    async def discussions(self, item: Item) -> Listed[Discussion]:
+        """The discussion, or the first thousand threads of it."""
+        return await self._api.pages(Discussion, f"{item.path}/discussions", missing=_absent(item))
 
     async def approvals(self, item: Item) -> Approvals:
         return await self._api.one(Approvals, f"{item.path}/approvals")
@@ -89,7 +90,7 @@ class Changes:
             open_threads=None if discussions.next_page else sum(is_open(thread) for thread in discussions.items),
             can=Can(
                 comment=True,
-                accept=not mine and merge_request.state == "opened" and approvals.user_can_approve,
+                accept=not mine and merge_request.state == "opened" and may_approve(approvals),
                 publish_inline=merge_request.diff_refs is not None,
                 reply=True,
                 resolve=mine or may_push,
@@ -146,6 +147,11 @@ def change(
 
 def is_by(merge_request: MergeRequest, user: User) -> bool:
     return merge_request.author is not None and merge_request.author.id == user.id
+
+
+def may_approve(approvals: Approvals) -> bool:
+    """Whether the account may approve. Who has done so may not do it again, and does not have to."""
+    return approvals.user_can_approve or approvals.user_has_approved
 
 
 def is_open(discussion: Discussion) -> bool:

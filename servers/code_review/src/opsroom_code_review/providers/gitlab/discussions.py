@@ -2,53 +2,45 @@
 
 import asyncio
 import re
-from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Iterable
 
-from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, TooLarge, ToolFailure
+from opsroom_shared.errors import InvalidInput, NotFound, TooLarge, ToolFailure
 from opsroom_shared.outside import clean
 
 from ...models import Anchor, Comment, ReplyResult, Thread
 from .. import Reply
-from .api import GitLabApi, Listed
+from .api import GitLabApi
 from .changes import Changes, is_open, verdict_of
 from .patches import head
 from .people import People, person
 from .references import Item, Site
-from .wire import Discussion, Note, Position, User
+from .wire import Discussion, Note, Position
 
 _THREAD = re.compile(r"[0-9a-f]{40}")
+_NOTE = re.compile(r"[1-9][0-9]{0,17}")
 _COMMAND = re.compile(r"/[a-z_]+\b")
 _MOST_PAGES = 30
 
 
 class Discussions:
-    def __init__(self, api: GitLabApi, site: Site, people: People, changes: Changes, projects: Sequence[str]) -> None:
+    def __init__(self, api: GitLabApi, site: Site, people: People, changes: Changes) -> None:
         self._api, self._site, self._people, self._changes = api, site, people, changes
-        self._projects = tuple(projects)
 
     async def of_change(self, item: Item) -> list[Thread]:
-        merge_request, listed = await asyncio.gather(
-            self._changes.merge_request(item), self._changes.discussions(item, most=_MOST_PAGES)
-        )
-        _must_be_whole(item, listed)
-        trusted = await self._people.trusted(item.project, _authors(listed.items))
-        return _threads(listed.items, trusted, newest=head(merge_request), prefix="")
+        merge_request, discussions = await asyncio.gather(self._changes.merge_request(item), self._all(item))
+        return _threads(discussions, await self._trusted(item, discussions), newest=head(merge_request))
 
     async def of_task(self, item: Item) -> list[Thread]:
-        missing = f"There is no issue {item}, or this account may not see it."
-        listed = await self._api.pages(Discussion, f"{item.path}/discussions", most=_MOST_PAGES, missing=missing)
-        _must_be_whole(item, listed)
-        trusted = await self._people.trusted(item.project, _authors(listed.items))
-        # a reply names only a change, so the thread of an issue says itself where it is
-        return _threads(listed.items, trusted, newest=None, prefix=f"{item}/")
+        discussions = await self._all(item)
+        return _threads(discussions, await self._trusted(item, discussions), newest=None)
 
     async def reply(self, reply: Reply) -> ReplyResult:
-        item, thread = self._where(reply)
-        path = f"{item.path}/discussions/{thread}"
-        missing = f"{item} has no thread {thread}, or this account may not see it."
+        item = self._item(reply.change)
         if reply.body is not None:
             must_be_text(reply.body)
+        thread = await self._thread(item, reply.thread)
+        path = f"{item.path}/discussions/{thread}"
+        missing = f"{item} has no thread {thread}, or this account may not see it."
         if reply.resolve is not None:
             discussion = await self._api.one(Discussion, path, missing=missing)
             if item.sign == "#" or not any(note.resolvable for note in discussion.notes):
@@ -70,26 +62,35 @@ class Discussions:
                 note = f"The reply was posted, but the thread is as it was: {failure}"
         return ReplyResult(posted=url is not None, resolved=resolved, url=url, note=note)
 
-    def _where(self, reply: Reply) -> tuple[Item, str]:
-        """Where the thread is, and its id: of an issue, both stand in the name of the thread."""
-        reference, slash, thread = reply.thread.rpartition("/")
-        named = self._site.task(reference) if slash else None
-        change = self._site.change(reply.change) if reply.change is not None else None
-        if named is not None and change is not None:
-            raise InvalidInput(f"The thread belongs to {named}, not to {change}; leave out the change.")
-        item = named or change
-        if item is None:
-            raise InvalidInput("Say which change the thread belongs to.")
-        if named is not None and not self._may_write(named):
-            raise NotPermitted(f"{named.project} is not among the projects that this server may change.")
-        thread = thread if named else reply.thread
-        if not _THREAD.fullmatch(thread):
-            raise NotFound(f"{clean(thread, 80)!r} is no thread of {item}; list_threads gives their ids.")
-        return item, thread
+    async def _all(self, item: Item) -> list[Discussion]:
+        """The whole discussion: without its end it would hide what was said last. Raises TooLarge."""
+        missing = f"There is no {item}, or this account may not see it."
+        listed = await self._api.pages(Discussion, f"{item.path}/discussions", most=_MOST_PAGES, missing=missing)
+        if listed.next_page is not None:
+            raise TooLarge(f"{item} has more than {len(listed.items):,} threads, which are not read here. See its page.")
+        return listed.items
 
-    def _may_write(self, task: Item) -> bool:
-        """Whether the settings let the project's tasks be changed: a caller that names a thread only names no task to check."""
-        return not self._projects or any(fnmatchcase(task.project, pattern) for pattern in self._projects)
+    async def _trusted(self, item: Item, discussions: Iterable[Discussion]) -> frozenset[str]:
+        return await self._people.trusted(item.project, [note.author for each in discussions for note in each.notes])
+
+    def _item(self, reference: str | None) -> Item:
+        """What the thread belongs to: a merge request or an issue."""
+        if reference is None:
+            raise InvalidInput("Say which change or task the thread belongs to.")
+        item = self._site.change(reference) or self._site.task(reference)
+        if item is None:
+            raise InvalidInput(f"{clean(reference, 80)!r} is neither a merge request nor an issue of GitLab.")
+        return item
+
+    async def _thread(self, item: Item, text: str) -> str:
+        """The id of the thread that *text* names, itself or by one of its comments."""
+        if _THREAD.fullmatch(text):
+            return text
+        if _NOTE.fullmatch(text):
+            for discussion in await self._all(item):
+                if any(note.id == int(text) for note in discussion.notes):
+                    return discussion.id
+        raise NotFound(f"{item} has no thread {clean(text, 80)!r}; list_threads gives their ids.")
 
 
 def must_be_text(body: str) -> None:
@@ -101,17 +102,7 @@ def must_be_text(body: str) -> None:
         raise InvalidInput("The text is nothing but commands of GitLab, which are not sent. Write what is to be said.")
 
 
-def _must_be_whole(item: Item, listed: Listed[Discussion]) -> None:
-    """A discussion without its end would hide what was said last. Raises TooLarge."""
-    if listed.next_page is not None:
-        raise TooLarge(f"{item} has more than {len(listed.items):,} threads, which are not read here. See its page.")
-
-
-def _authors(discussions: Iterable[Discussion]) -> list[User | None]:
-    return [note.author for discussion in discussions for note in discussion.notes]
-
-
-def _threads(discussions: Iterable[Discussion], trusted: frozenset[str], *, newest: str | None, prefix: str) -> list[Thread]:
+def _threads(discussions: Iterable[Discussion], trusted: frozenset[str], *, newest: str | None) -> list[Thread]:
     threads: list[Thread] = []
     for discussion in discussions:
         notes = [note for note in discussion.notes if not note.system or verdict_of(note)]
@@ -120,7 +111,7 @@ def _threads(discussions: Iterable[Discussion], trusted: frozenset[str], *, newe
         resolvable = any(note.resolvable for note in notes)
         threads.append(
             Thread(
-                id=f"{prefix}{discussion.id}",
+                id=discussion.id,
                 anchor=_anchor(notes[0].position, newest) if notes[0].position else None,
                 resolved=not is_open(discussion) if resolvable else None,
                 comments=[_comment(note, trusted) for note in notes],

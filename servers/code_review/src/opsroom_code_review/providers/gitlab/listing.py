@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 
 from opsroom_shared.errors import InvalidInput
 from pydantic import JsonValue
 
+from ...globs import matches
 from ...models import Change
 from .. import ChangeQuery, Found, Page
 from .api import PER_PAGE, GitLabApi
@@ -146,7 +146,7 @@ class Listing:
         async def touches(merge_request: MergeRequest) -> bool:
             item = Item(merge_request.project, merge_request.iid, "!")
             listed = await self._api.pages(DiffEntry, f"{item.path}/diffs", most=_MOST_FILE_PAGES)
-            return any(_is_at(name, path) for entry in listed.items for name in (entry.new_path, entry.old_path))
+            return any(matches(name, path) for entry in listed.items for name in (entry.new_path, entry.old_path))
 
         return touches
 
@@ -201,8 +201,3 @@ class Listing:
 def _newest_first(merge_requests: Iterable[MergeRequest]) -> list[MergeRequest]:
     unique = {(each.project, each.iid): each for each in merge_requests}
     return sorted(unique.values(), key=lambda each: each.updated_at or _LONG_AGO, reverse=True)
-
-
-def _is_at(name: str, path: str) -> bool:
-    """Whether *name* is the file *path*, in the folder *path*, or fits the glob *path*."""
-    return name == path or name.startswith(f"{path.rstrip('/')}/") or fnmatchcase(name, path)

@@ -12,7 +12,7 @@ from pydantic import JsonValue
 from ...models import CommentOutcome
 from .. import InlineComment, Review, Sent
 from .api import REVIEWER_STATES, GitLabApi
-from .changes import REQUESTED, Changes, is_by
+from .changes import REQUESTED, Changes, is_by, may_approve
 from .discussions import must_be_text
 from .patches import Patches, refs
 from .people import People
@@ -225,7 +225,7 @@ def _must_be_possible(review: Review, merge_request: MergeRequest, approvals: Ap
         return
     if mine:
         raise NotPermitted("This account wrote the change, and one's own change is not accepted.")
-    if not (approvals.user_can_approve or approvals.user_has_approved):
+    if not may_approve(approvals):
         raise NotPermitted("GitLab does not let this account approve the change.")
 
 

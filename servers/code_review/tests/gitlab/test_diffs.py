@@ -66,6 +66,16 @@ async def test_broken_patch_falls_back_to_the_files(gitlab: GitLabProvider, forg
     assert [file.path for file in diff.files] == ["a.py"]
 
 
+async def test_patch_that_lacks_files_falls_back_to_them(gitlab: GitLabProvider, forge: Forge) -> None:
+    """A patch that broke off between two files has fewer files than GitLab counts, and is not shown as if it were whole."""
+    forge.answers[f"{MR}/raw_diffs"] = PATCH.partition("diff --git a/logo")[0].encode()
+    forge.answers[f"{MR}/diffs"] = [entry(f"{number}.py", HUNK) for number in range(4)]
+
+    diff = await gitlab.diff("group/app!1", version=None, since=None, context=3, wanted=every)
+
+    assert len(diff.files) == 4
+
+
 async def test_earlier_version_is_read_as_it_was(gitlab: GitLabProvider, forge: Forge) -> None:
     """An earlier version, which the start of its id names, comes from GitLab's record of it."""
     forge.answers[f"{MR}/versions/11"] = {"id": 11, "head_commit_sha": OLDER, "diffs": [entry("a.py", HUNK)]}
@@ -97,7 +107,9 @@ async def test_unknown_version_is_refused_with_those_that_there_are(gitlab: GitL
 async def test_push_between_two_reads_is_read_anew(gitlab: GitLabProvider, forge: Forge) -> None:
     """The patch of one version is never given out as that of the next."""
     await gitlab.diff("group/app!1", version=None, since=None, context=3, wanted=every)
-    forge.merge_request = merge_request(1, sha=OLDER, diff_refs={"base_sha": OLDER, "head_sha": OLDER, "start_sha": OLDER})
+    forge.merge_request = merge_request(
+        1, sha=OLDER, diff_refs={"base_sha": OLDER, "head_sha": OLDER, "start_sha": OLDER}, changes_count="0"
+    )
     forge.answers[f"{MR}/raw_diffs"] = b""
 
     diff = await gitlab.diff("group/app!1", version=None, since=None, context=3, wanted=every)

@@ -159,6 +159,25 @@ async def test_asking_for_changes_is_a_comment_on_an_older_gitlab(gitlab: GitLab
     assert "comments only" in sent.note
 
 
+async def test_lost_answer_does_not_hide_a_verdict_that_was_not_recorded(gitlab: GitLabProvider, forge: Forge) -> None:
+    """Where GitLab failed after the comments and before the verdict, both are said."""
+    forge.reviewers = []
+    publish = forge.answers[PUBLISH]
+    assert callable(publish)
+
+    def half(request: Request) -> Answer:
+        publish(replace(request, body={}))
+        return Answer({"message": "500"}, 500)
+
+    forge.answers[PUBLISH] = half
+
+    sent = await gitlab.submit(replace(REVIEW, verdict="request_changes"))
+
+    assert sent.note is not None
+    assert "failed while it published" in sent.note
+    assert "did not record" in sent.note
+
+
 async def test_verdict_that_was_not_recorded_is_said(gitlab: GitLabProvider, forge: Forge) -> None:
     """GitLab answers success even if it records no request for changes; it is read back."""
     forge.reviewers = [{"user": CAROL, "state": "unreviewed"}]

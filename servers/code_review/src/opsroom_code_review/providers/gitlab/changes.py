@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from ...diffs import FileDiff
 from ...models import Can, Change, ChangeDetails, ChangedFile, ChangeState, ChecksSummary, Reviewer, ReviewerVerdict, Version
 from .api import GitLabApi, Listed
-from .patches import Patches, head
+from .patches import Patches
 from .people import DEVELOPER, People, person
 from .pipelines import check_state, pipeline_path
 from .references import Item
@@ -55,10 +55,9 @@ class Changes:
 
     async def details(self, item: Item) -> ChangeDetails:
         me, merge_request = await asyncio.gather(self._people.me(), self.merge_request(item))
-        version = head(merge_request)
         (patch, versions, discussions, trusted), (approvals, reviewers, tasks, parents, failed) = await asyncio.gather(
             asyncio.gather(
-                self._patches.newest(item, version),
+                self._patches.newest(item, merge_request),
                 self._patches.versions(item),
                 self.discussions(item),
                 self._people.trusted(item.project, [merge_request.author, me]),

@@ -41,18 +41,18 @@ class Patches:
         self._api = api
         self._kept: OrderedDict[tuple[str, str], Patch] = OrderedDict()
 
-    async def newest(self, item: Item, version: str) -> Patch:
+    async def newest(self, item: Item, merge_request: MergeRequest) -> Patch:
         """The whole diff of the newest version.
 
-        GitLab's patch does not say which version it is of. So the caller reads *version* first: if somebody pushes in between,
+        GitLab's patch does not say which version it is of. So *merge_request* is read first: if somebody pushes in between,
         the diff is newer than its name, and a review of it is refused because the change has moved on.
         """
-        kept = self._kept.get((str(item), version))
+        key = (str(item), head(merge_request))
+        kept = self._kept.get(key)
         if kept is not None:
-            self._kept.move_to_end((str(item), version))
+            self._kept.move_to_end(key)
             return kept
-        patch = await self._whole(item)
-        self._kept[str(item), version] = patch
+        patch = self._kept[key] = await self._whole(item, merge_request.changes_count or "")
         while sum(each.size for each in self._kept.values()) > _KEPT_LINES:
             self._kept.popitem(last=False)
         return patch
@@ -65,7 +65,7 @@ class Patches:
         if since:
             patch = await self._between(item, await self._full(item, newest, since), asked)
         elif asked == newest:
-            patch = await self.newest(item, newest)
+            patch = await self.newest(item, merge_request)
         else:
             patch = await self._earlier(item, asked)
         files = [file for file in patch.files if wanted(file.path) or (file.old_path is not None and wanted(file.old_path))]
@@ -75,14 +75,17 @@ class Patches:
         """Newest first, and no more than the last few hundred."""
         return (await self._api.pages(DiffVersion, f"{item.path}/versions", most=_MOST_VERSIONS)).items
 
-    async def _whole(self, item: Item) -> Patch:
+    async def _whole(self, item: Item, count: str) -> Patch:
         try:
             raw = await self._api.raw(f"{item.path}/raw_diffs", missing=f"There is no merge request {item}.")
-            return Patch(parse_patch(raw))
+            files = parse_patch(raw)
         except RateLimited:
             raise  # asking for each page of files would make it worse
         except (TooLarge, TimedOut, NotPermitted, Unavailable, ValueError):
             return await self._by_file(item)
+        # a patch that broke off between two files looks whole; it may have more files, as GitLab sees more renames in its lists
+        is_short = count.isascii() and count.isdecimal() and len(files) < int(count)
+        return await self._by_file(item) if is_short else Patch(files)
 
     async def _by_file(self, item: Item) -> Patch:
         listed = await self._api.pages(DiffEntry, f"{item.path}/diffs", most=_MOST_PAGES)

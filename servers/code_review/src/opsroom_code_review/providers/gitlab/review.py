@@ -18,8 +18,10 @@ from .patches import Patches, refs
 from .people import People
 from .positions import commented, position
 from .references import Item
-from .wire import Approvals, DiffRefs, Discussion, Draft, MergeRequest, Note
+from .wire import Approvals, Discussion, Draft, MergeRequest, Note
 
+_CLOCKS = timedelta(seconds=30)
+"""How far the clocks of a GitLab's machines may be apart: one gives the time of an answer, another that of a comment."""
 _NO_REQUEST = (
     "This GitLab takes no request for changes over its interface (it needs 19.2): the review was published as comments only."
 )
@@ -51,6 +53,15 @@ class _Drafted:
         return draft.id in self.ids or draft.note in self.texts
 
 
+@dataclass
+class _Published:
+    """How publishing went."""
+
+    asked: bool = False
+    """Whether GitLab was asked to record a request for changes."""
+    notes: list[str] = field(default_factory=list[str])
+
+
 class Reviews:
     def __init__(self, api: GitLabApi, people: People, changes: Changes, patches: Patches) -> None:
         self._api, self._people, self._changes, self._patches = api, people, changes, patches
@@ -63,30 +74,31 @@ class Reviews:
             self._changes.approvals(item),
             self._drafts(item),
         )
-        places = refs(merge_request, review.version)
+        refs(merge_request, review.version)
         _must_be_possible(review, merge_request, approvals, mine=is_by(merge_request, me))
         if pending:
             raise Conflict(
                 f"This account has {len(pending)} unpublished comments on {item}, which would be published together with the"
                 " review. A person publishes or deletes them on its page first."
             )
-        payloads = await self._payloads(item, review, places)
+        payloads = await self._payloads(item, review, merge_request)
         drafted = await self._draft_all(item, review, payloads)
         standing = _Standing(me.id, approvals, merge_request.web_url)
-        note = await self._verdict_and_publish(item, review, standing, drafted)
-        return await self._read_back(item, review, standing, drafted, note)
+        published = await self._verdict_and_publish(item, review, standing, drafted)
+        return await self._read_back(item, review, standing, drafted, published)
 
     async def _drafts(self, item: Item) -> list[Draft]:
         return (await self._api.page(Draft, f"{item.path}/draft_notes")).items
 
-    async def _payloads(self, item: Item, review: Review, places: DiffRefs) -> list[dict[str, JsonValue]]:
+    async def _payloads(self, item: Item, review: Review, merge_request: MergeRequest) -> list[dict[str, JsonValue]]:
         """What is sent for the summary, if there is one, and for each comment."""
         payloads: list[dict[str, JsonValue]] = []
         if review.summary.strip():
             must_be_text(review.summary)
             payloads.append({"note": review.summary})
         ranges = any(comment.line != comment.end_line for comment in review.comments)
-        files = (await self._patches.newest(item, review.version)).files if ranges else []
+        files = (await self._patches.newest(item, merge_request)).files if ranges else []
+        places = refs(merge_request, review.version)
         for comment in review.comments:
             text = commented(comment)
             must_be_text(text)
@@ -112,7 +124,7 @@ class Reviews:
             raise
         return drafted
 
-    async def _verdict_and_publish(self, item: Item, review: Review, standing: _Standing, drafted: _Drafted) -> str | None:
+    async def _verdict_and_publish(self, item: Item, review: Review, standing: _Standing, drafted: _Drafted) -> _Published:
         """First the approval, which can be taken back, and then the comments, which cannot."""
         approved = False
         try:
@@ -124,16 +136,14 @@ class Reviews:
             await self._take_back(item, drafted, approved=approved)
             raise
 
-    async def _publish(self, item: Item, review: Review, drafted: _Drafted) -> str | None:
+    async def _publish(self, item: Item, review: Review, drafted: _Drafted) -> _Published:
+        published = _Published()
         if not drafted.ids:
-            return None
+            return published
         payload: dict[str, JsonValue] = {}
-        note: str | None = None
         if review.verdict == "request_changes":
-            if await self._api.version() >= REVIEWER_STATES:
-                payload = {"reviewer_state": "requested_changes"}
-            else:
-                note = _NO_REQUEST
+            published.asked = await self._api.version() >= REVIEWER_STATES
+            payload = {"reviewer_state": "requested_changes"} if published.asked else {}
         try:
             await self._api.send("POST", f"{item.path}/draft_notes/bulk_publish", payload)
         except (Unavailable, TimedOut) as failure:
@@ -142,8 +152,8 @@ class Reviews:
                 raise
             if left:
                 await self._take_back(item, drafted)
-            note = f"GitLab failed while it published ({failure}); what was found published is listed."
-        return note
+            published.notes.append(f"GitLab failed while it published ({failure}); what was found published is listed.")
+        return published
 
     async def _take_back(self, item: Item, drafted: _Drafted, *, approved: bool = False) -> None:
         """Deletes what was not published, to its end even if the call is cancelled. Raises Unavailable where some is left."""
@@ -171,7 +181,7 @@ class Reviews:
                 " removes it on the page."
             )
 
-    async def _read_back(self, item: Item, review: Review, standing: _Standing, drafted: _Drafted, note: str | None) -> Sent:
+    async def _read_back(self, item: Item, review: Review, standing: _Standing, drafted: _Drafted, published: _Published) -> Sent:
         """What became of the review. From here on it is published, so nothing that fails may say otherwise."""
         try:
             read = await self._changes.discussions(item)
@@ -186,13 +196,24 @@ class Reviews:
         ]
         complete = read.next_page is None
         outcomes = [_outcome(comment, _found(comment, mine), complete=complete) for comment in review.comments]
-        if review.verdict == "accept" and standing.approvals.user_has_approved:
-            note = note or "This account had approved the change before; GitLab keeps that approval."
-        if review.verdict == "request_changes" and note is None and not await self._is_requested(item, standing, mine):
-            note = _NOT_RECORDED
-        if review.verdict == "request_changes" and standing.approvals.user_has_approved:
-            note = await self._withdraw(item, note)
-        return Sent(standing.url, outcomes, note)
+        notes = [*published.notes, *await self._about_verdict(item, review, standing, mine, asked=published.asked)]
+        return Sent(standing.url, outcomes, " ".join(notes) or None)
+
+    async def _about_verdict(
+        self, item: Item, review: Review, standing: _Standing, mine: Sequence[tuple[Discussion, Note]], *, asked: bool
+    ) -> list[str]:
+        """What has to be said of the verdict, and of an approval from before."""
+        approved = standing.approvals.user_has_approved
+        if review.verdict == "accept" and approved:
+            return ["This account had approved the change before; GitLab keeps that approval."]
+        if review.verdict != "request_changes":
+            return []
+        notes = [] if asked else [_NO_REQUEST]
+        if asked and not await self._is_requested(item, standing, mine):
+            notes.append(_NOT_RECORDED)
+        if approved and (failure := await self._withdrawn(item)) is not None:
+            notes.append(f"The account's earlier approval still stands: {failure}")
+        return notes
 
     async def _is_requested(self, item: Item, standing: _Standing, mine: Sequence[tuple[Discussion, Note]]) -> bool:
         if any(written.system and written.body.strip() == REQUESTED for _, written in mine):
@@ -203,14 +224,14 @@ class Reviews:
             return False
         return any(each.user.id == standing.me and each.state == "requested_changes" for each in reviewers or ())
 
-    async def _withdraw(self, item: Item, note: str | None) -> str | None:
-        """Who asks for changes does not approve any more."""
+    async def _withdrawn(self, item: Item) -> str | None:
+        """Takes the approval back: who asks for changes does not approve any more. Why not, if it failed."""
         try:
             if (await self._changes.approvals(item)).user_has_approved:
                 await self._api.send("POST", f"{item.path}/unapprove")
         except ToolFailure as failure:
-            return f"{note or ''} The account's earlier approval still stands: {failure}".strip()
-        return note
+            return str(failure)
+        return None
 
 
 def _must_say_something(review: Review) -> None:
@@ -255,7 +276,7 @@ def _found(comment: InlineComment, mine: Sequence[tuple[Discussion, Note]]) -> s
 
 def _time_of(header: str | None) -> datetime | None:
     try:
-        return parsedate_to_datetime(header) - timedelta(seconds=1) if header else None
+        return parsedate_to_datetime(header) - _CLOCKS if header else None
     except ValueError:
         return None
 

@@ -1,9 +1,8 @@
 """What GitLab sends, as far as it is read here."""
 
-from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")]
 """The id of a commit, which becomes part of addresses."""
@@ -55,7 +54,7 @@ class MergeRequest(Sent):
     diff_refs: DiffRefs | None = None
     source_branch: str
     target_branch: str
-    updated_at: datetime | None = None
+    updated_at: AwareDatetime | None = None
     web_url: str | None = None
     references: References
     detailed_merge_status: str | None = None
@@ -63,7 +62,7 @@ class MergeRequest(Sent):
     reviewers: list[User] = Field(default_factory=list[User])
     head_pipeline: PipelineHead | None = None
     changes_count: str | None = None
-    """`1000+` where GitLab stopped counting."""
+    """How many files it changes; `1000+` where GitLab stopped counting."""
 
     @property
     def project(self) -> str:
@@ -91,7 +90,7 @@ class DiffVersion(Sent):
     head_commit_sha: str | None = None
     base_commit_sha: str | None = None
     start_commit_sha: str | None = None
-    created_at: datetime | None = None
+    created_at: AwareDatetime | None = None
     diffs: list[DiffEntry] = Field(default_factory=list[DiffEntry])
 
 
@@ -147,7 +146,7 @@ class Note(Sent):
     id: int
     body: str = ""
     author: User | None = None
-    created_at: datetime | None = None
+    created_at: AwareDatetime | None = None
     system: bool = False
     resolvable: bool = False
     resolved: bool = False
@@ -220,7 +219,7 @@ class Issue(Sent):
     milestone: Milestone | None = None
     assignees: list[User] = Field(default_factory=list[User])
     author: User | None = None
-    updated_at: datetime | None = None
+    updated_at: AwareDatetime | None = None
     web_url: str | None = None
     references: References
 

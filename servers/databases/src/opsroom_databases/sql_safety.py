@@ -141,7 +141,7 @@ def bounded(text: str) -> str:
         raise TooLarge(f"The statement is longer than {MAX_SQL_BYTES:,} bytes.")
     if "\0" in text:
         raise InvalidInput("The statement holds a NUL byte.")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise InvalidInput("The statement is not valid Unicode: it holds half of a surrogate pair.")
     sql = text.strip().lstrip("\ufeff").strip()
     if not sql:

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 import pytest
 from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
 from opsroom_databases.dialects.postgres_statement import read
 from opsroom_databases.providers.postgres_memory import Verdict, Verdicts, read_again
-from opsroom_databases.providers.postgres_session import Session, connect
+from opsroom_databases.providers.postgres_session import Recalled, Session, connect
 from opsroom_databases.secret_columns import NOTHING_MASKED
 from opsroom_databases.sources import NetworkSource, parse_url
 
@@ -32,8 +33,8 @@ async def moments(postgres: PostgresServer, between: str | None) -> list[str | N
     try:
         names: list[str | None] = []
         for statement in (between, None):
-            await session.connection.execute(session.begin(5))
-            names.append(await session.moment())
+            await session.open(5)
+            names.append(session.now)
             await session.connection.execute("ROLLBACK")
             if statement:
                 await postgres.admin(statement)
@@ -115,15 +116,16 @@ async def test_verdicts(postgres: PostgresServer) -> None:
     """A verdict is found for its own statement and moment alone, and not where the engine cannot name the moment."""
     session = await session_on(postgres)
     await session.connection.close(timeout=5)
+    now, later, unnamed = (replace(session, now=moment) for moment in ("now", "later", None))
     verdicts, reading = Verdicts(), read("SELECT 1")
 
-    verdicts.keep(reading, session, "now", VERDICT)
-    verdicts.keep(read("SELECT 2"), session, None, VERDICT)
+    verdicts.keep(reading, now, VERDICT)
+    verdicts.keep(read("SELECT 2"), unnamed, VERDICT)
 
-    assert verdicts.find(reading, session, "now") is VERDICT
-    assert verdicts.find(reading, session, "later") is None
-    assert verdicts.find(reading, session, None) is None
-    assert verdicts.find(read("SELECT 2"), session, None) is None
+    assert verdicts.find(reading, now) is VERDICT
+    assert verdicts.find(reading, later) is None
+    assert verdicts.find(reading, unnamed) is None
+    assert verdicts.find(read("SELECT 2"), unnamed) is None
 
 
 def test_reading_is_not_repeated() -> None:
@@ -140,8 +142,7 @@ async def test_catalog_is_read_once_for_each_moment(postgres: PostgresServer) ->
     seen: list[int] = []
     try:
         for change in (None, "COMMENT ON DATABASE hotel IS 'changed again'", None):
-            await session.connection.execute(session.begin(5))
-            await session.moment()
+            await session.open(5)
             seen.append(id(await session.recall("SELECT 1 WHERE 'a' = ANY ($1::text[])", ["a"])))
             await session.connection.execute("ROLLBACK")
             if change:
@@ -150,3 +151,32 @@ async def test_catalog_is_read_once_for_each_moment(postgres: PostgresServer) ->
         await session.connection.close(timeout=5)
 
     assert seen[0] == seen[1] != seen[2]
+
+
+async def test_names_of_ours_mean_the_engines(postgres: PostgresServer) -> None:
+    """A statement of ours finds the engine's own names at any time, and the caller's finds the account's again after it."""
+    session = await session_on(postgres)
+    path = "SELECT pg_catalog.current_setting('search_path')"
+    seen: list[object] = []
+    try:
+        await session.open(5, around=True)
+        seen += [row[0] for row in await session.connection.fetch(path)]
+        seen += [row[0] for row in await session.fetch(path)]
+        await session.look_around()
+        seen += [row[0] for row in await session.connection.fetch(path)]
+    finally:
+        await session.connection.close(timeout=5)
+
+    assert seen == ["boss, public, pg_temp", "pg_catalog", "boss, public, pg_temp"]
+
+
+def test_old_moments_are_forgotten() -> None:
+    """What was read from the catalog at one moment is gone as soon as something is kept of another."""
+    recalled = Recalled()
+    recalled.keep("now", ("query",), "an answer", 9)
+
+    recalled.keep("later", ("another",), "another answer", 14)
+
+    assert recalled.find("later", ("another",)) == "another answer"
+    assert recalled.find("now", ("query",)) is None
+    assert recalled.find("later", ("query",)) is None

@@ -70,6 +70,8 @@ def _comment_end(sql: str, start: int) -> int:
 def _token(sql: str, start: int) -> Token:
     if (match := _PREFIX.match(sql, start)) or sql[start] == "'":
         return _literal(sql, start, match[0] if match else "")
+    if match := _WORD.match(sql, start):
+        return Token(Kind.WORD, _cut(ascii_lower(match[0])), start, match.end())
     if sql[start] == '"':
         match = _QUOTED_NAME.match(sql, start)
         if match is None or match.end() - start == 2:
@@ -83,8 +85,6 @@ def _token(sql: str, start: int) -> Token:
     for kind, pattern in ((Kind.PARAMETER, _PARAMETER), (Kind.NUMBER, _NUMBER), (Kind.PUNCTUATION, _PUNCTUATION)):
         if match := pattern.match(sql, start):
             return Token(kind, match[0], start, match.end())
-    if match := _WORD.match(sql, start):
-        return Token(Kind.WORD, _cut(ascii_lower(match[0])), start, match.end())
     if match := _OPERATOR.match(sql, start):
         text = _operator(match[0])
         return Token(Kind.OPERATOR, text, start, start + len(text))

@@ -68,4 +68,7 @@ class Scan:
 
 def ascii_lower(name: str) -> str:
     """ASCII letters only: no other letter makes a word of an engine's grammar."""
-    return "".join(chr(ord(letter) + 32) if "A" <= letter <= "Z" else letter for letter in name)
+    return name.translate(_LOWER)
+
+
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}

@@ -1,8 +1,7 @@
 """PostgreSQL: every statement is judged by its text and by the engine's catalog, then runs in a read-only transaction."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 from opsroom_shared.errors import InvalidInput, ToolFailure
 
@@ -29,13 +28,10 @@ from .postgres_errors import translated
 from .postgres_judgement import check_names
 from .postgres_memory import Verdict, Verdicts, read_again
 from .postgres_plan import Plan, read_plan
-from .postgres_rows import Bounds, Taken, cell_limit, cut, value
+from .postgres_rows import Bounds, Taken, cell_limit, copied_rows, cut, value
 from .postgres_secrets import judged, secret_columns
 from .postgres_session import Session, Sessions, plain
 from .postgres_writes import PostgresWrites
-
-if TYPE_CHECKING:
-    from .postgres_driver import Row
 
 _SCHEMA_SECONDS = 5.0
 _SAMPLE_BYTES = 16_000
@@ -171,18 +167,17 @@ class PostgresDatabase:
         """A session in which the caller's statement was judged and may run."""
         seconds = self._settings.query_seconds
         with translated(self.name, seconds, reading):
-            async with self._sessions.reading(seconds) as session:
+            async with self._sessions.reading(seconds, around=True) as session:
                 await self._judge(reading, session)
                 await session.look_around()
                 yield session
 
     async def _judge(self, reading: Reading, session: Session) -> None:
-        moment = await session.moment()
-        verdict = self._verdicts.find(reading, session, moment)
+        verdict = self._verdicts.find(reading, session)
         if verdict is None:
             await check_names(reading, session)
             verdict = Verdict(await judged(reading, session, self._settings.masking(self.name)), session.tainted)
-            self._verdicts.keep(reading, session, moment, verdict)
+            self._verdicts.keep(reading, session, verdict)
         session.masked, session.tainted = verdict.masked, verdict.tainted
 
 
@@ -199,13 +194,13 @@ async def _page(reading: Reading, bounds: Bounds, session: Session) -> Rows:
     masked = session.masked
     masked.check(column.name for column in columns)
     wrapped = cut(reading.query_sql, columns, bounds, masked.positions)
-    statement = await session.prepare(TAG + wrapped.sql)
-    taken: Taken[Row] = Taken(bounds)
-    if wrapped.prefetch > bounds.rows:  # all of them fit in memory: one exchange with the engine instead of two
-        taken.all(await statement.fetch())
+    taken: Taken[Sequence[object]] = Taken(bounds)
+    if wrapped.prefetch > bounds.rows:  # all of them fit in memory: one exchange with the engine instead of three
+        copied = await session.connection.copied(f"COPY ({TAG}{wrapped.sql}) TO STDOUT")
+        taken.all(copied_rows(copied, columns, masked.positions))
     else:
-        async for row in statement.cursor(prefetch=wrapped.prefetch):
-            if not taken.takes(row):
+        async for row in (await session.prepare(TAG + wrapped.sql)).cursor(prefetch=wrapped.prefetch):
+            if not taken.takes(tuple(row)):
                 break
     return Rows(
         columns=[Column(name=text(column.name, limit), type=text(of, limit)) for column, of in zip(columns, types, strict=True)],

@@ -52,6 +52,8 @@ class Connection(Protocol):
 
     async def prepare(self, query: str, *, name: str) -> Prepared: ...
 
+    async def copied(self, statements: str) -> bytes: ...
+
     async def close(self, *, timeout: float) -> None: ...  # noqa: ASYNC109 - asyncpg's signature
 
     def terminate(self) -> None: ...
@@ -72,16 +74,30 @@ class _Wire(Protocol):
 
 
 class NamingConnection(asyncpg.Connection):
-    """Takes every type that the driver does not know as text, and calls it by its number.
+    """Takes types that the driver does not know for text, and gives rows as the engine copies them out.
 
-    The driver would read such types from the catalog with all of their parts, and refuses the columns of some, such as those of
-    pg_stats. Here only their names matter: values are fetched as text. It has no public way to say so.
+    Neither has a public way, so the driver's version is pinned.
     """
 
     name = ""
     """Stands for a statement that asked for types: one without a name, after which the caller's has to be sent again."""
 
+    async def copied(self, statements: str) -> bytes:
+        """What the one `COPY … TO STDOUT` among *statements* gives; all of them are one exchange with the engine.
+
+        The driver has copy_from_query for the same with the COPY alone, and needs two exchanges for any other query.
+        """
+        parts: list[bytes] = []
+
+        async def take(part: bytes) -> None:
+            parts.append(part)
+
+        await self._copy_out(statements, take, None)  # pyright: ignore[reportUnknownMemberType] - no stubs
+        return b"".join(parts)
+
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> tuple[list[object], "NamingConnection"]:  # noqa: ARG002, ASYNC109 - asyncpg's signature
+        # it would read such types from the catalog with all of their parts, and refuses the columns of some, such as those of
+        # pg_stats; here only their names matter, and their number stands for those
         codecs = cast("_Wire", self._protocol).get_settings()  # pyright: ignore[reportUnknownMemberType] - no stubs
         for oid in typeoids:
             codecs.add_python_codec(oid, str(oid), "pg_catalog", [], "scalar", str, str, "text")

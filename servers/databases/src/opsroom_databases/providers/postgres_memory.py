@@ -31,20 +31,20 @@ class Verdicts:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[str, tuple[str, ...]], tuple[str, Verdict]] = OrderedDict()
 
-    def find(self, reading: Reading, session: Session, moment: str | None) -> Verdict | None:
-        """The verdict on the same statement in the same *moment*, which Session.moment names."""
+    def find(self, reading: Reading, session: Session) -> Verdict | None:
+        """The verdict on the same statement in a transaction that saw what that of *session* sees."""
         key = (reading.sql, session.schemas)
         then, verdict = self._kept.get(key, (None, None))
-        if moment is None or then != moment:
+        if session.now is None or then != session.now:
             return None
         self._kept.move_to_end(key)
         return verdict
 
-    def keep(self, reading: Reading, session: Session, moment: str | None, verdict: Verdict) -> None:
-        if moment is None or len(reading.sql) > _LONGEST_KEPT:
+    def keep(self, reading: Reading, session: Session, verdict: Verdict) -> None:
+        if session.now is None or len(reading.sql) > _LONGEST_KEPT:
             return
         key = (reading.sql, session.schemas)
-        self._kept[key] = (moment, verdict)
+        self._kept[key] = (session.now, verdict)
         self._kept.move_to_end(key)
         if len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)

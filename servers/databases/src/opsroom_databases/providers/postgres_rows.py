@@ -1,6 +1,7 @@
 """Has the engine write and cut every value of a query, so that no row arrives larger than it may be shown. Pure."""
 
-from collections.abc import Container, Iterable, Sequence
+import re
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -91,6 +92,27 @@ def cut(query: str, columns: Sequence[Attribute], bounds: Bounds, masked: Contai
             f"AS q ({names}) {limit}"
         )
     return Cut(sql, prefetch=max(1, min(bounds.rows + 1, _FETCHED_CHARACTERS // (max(1, len(columns)) * cell))))
+
+
+def copied_rows(data: bytes, columns: Sequence[Attribute], masked: Container[int] = ()) -> Iterator[list[object]]:
+    """The rows of a `cut` query as COPY gives them, each value as the driver would give it."""
+    readers = [
+        _unescaped if number in masked else _COPIED.get(column.type.oid, _unescaped) for number, column in enumerate(columns)
+    ]
+    # the encoding of a database can be one that says nothing of its bytes
+    for line in data.decode("utf-8", "replace").split("\n")[:-1]:
+        fields = line.split("\t") if readers else []
+        yield [None if field == _COPIED_NULL else reads(field) for reads, field in zip(readers, fields, strict=True)]
+
+
+def _unescaped(field: str) -> str:
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), field) if "\\" in field else field
+
+
+_COPIED: Mapping[int, Callable[[str], object]] = {16: "t".__eq__, 20: int, 21: int, 23: int, 26: int, 701: float}
+_COPIED_NULL = "\\N"
+_ESCAPE = re.compile(r"\\(.)")
+_ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
 
 def cell_limit(bounds: Bounds, columns: int) -> int:

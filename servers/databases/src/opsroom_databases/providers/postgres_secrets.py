@@ -8,7 +8,7 @@ from ..dialects.postgres_statement import Reading
 from ..secret_columns import NOTHING_MASKED, Masked, SecretColumns, Shape
 from ..secret_names import Policy
 from ..secret_scope import Dialect
-from .postgres_session import Session
+from .postgres_session import Session, characters
 
 DIALECT = Dialect("postgres", rows_are_values=True)
 
@@ -47,17 +47,24 @@ async def judged(reading: Reading, session: Session, policy: Policy) -> Masked:
 
 async def secret_columns(names: Iterable[str], session: Session, policy: Policy) -> SecretColumns:
     """The secret columns of every relation that is called one of *names*, in whatever schema."""
+    wanted = sorted(set(names))
+    key = ("secret columns", policy, session.schemas, *wanted)
+    known = session.recalled.find(session.now, key)
+    if isinstance(known, SecretColumns):
+        return known
     found: dict[str, Shape] = {}
-    rows = await session.recall(_RELATIONS, sorted(set(names)))
+    rows = await session.fetch(_RELATIONS, wanted)
     order = {schema: place for place, schema in enumerate(session.schemas)}
-    for schema, name, definition, columns in sorted(rows, key=lambda row: order.get(str(row[0]), len(order)), reverse=True):
-        shape = _shape(f"{schema}.{name}", definition, json.loads(str(columns or "[]")))
+    for schema, name, definition, described in sorted(rows, key=lambda row: order.get(str(row[0]), len(order)), reverse=True):
+        shape = _shape(f"{schema}.{name}", definition, json.loads(str(described or "[]")))
         found[shape.name] = shape
         # the one that is looked for first comes last; one in no known schema counts as well, to be safe
         found[str(name)] = Shape(
             str(name), shape.columns, generated=shape.generated, definition=shape.definition, copies=shape.copies
         )
-    return SecretColumns(policy, found.values(), DIALECT, whole=False)
+    columns = SecretColumns(policy, found.values(), DIALECT, whole=False)
+    session.recalled.keep(session.now, key, columns, characters(rows))
+    return columns
 
 
 def _shape(name: str, definition: object, columns: Sequence[object]) -> Shape:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
@@ -47,6 +47,28 @@ _ABOUT = """
     FROM pg_catalog.pg_settings s, pg_catalog.pg_roles r WHERE r.rolname OPERATOR(pg_catalog.=) current_user"""
 
 
+class Recalled:
+    """What was read from the catalog of one database, for as long as nothing in its engine has changed."""
+
+    def __init__(self) -> None:
+        self._moment = ""
+        self._kept: dict[tuple[object, ...], object] = {}
+
+    def find(self, moment: str | None, key: tuple[object, ...]) -> object | None:
+        return self._kept.get(key) if moment == self._moment else None
+
+    def keep(self, moment: str | None, key: tuple[object, ...], found: object, size: int) -> None:
+        """*size* is how many characters it was made of; what is very large is read again."""
+        if moment is None or size > _MOST_CHARACTERS:
+            return
+        if moment != self._moment:
+            self._moment = moment
+            self._kept.clear()
+        self._kept[key] = found
+        if len(self._kept) > _MOST_RECALLED:
+            self._kept.pop(next(iter(self._kept)))
+
+
 @dataclass
 class Session:
     """A connection, and what is known of the account behind it."""
@@ -66,49 +88,50 @@ class Session:
     tainted: bool = False
     """Code that nobody judged has run here: the session may hold what no reset reaches, so it is not used again."""
     now: str | None = None
-    """The moment of the transaction, once it was asked for."""
-    recalled: dict[tuple[object, ...], list[Row]] = field(default_factory=dict[tuple[object, ...], "list[Row]"])
-    """What was read from the catalog, by moment."""
+    """Names what the transaction sees, where the engine can tell: others with the same name see the same, in the catalog too."""
+    recalled: Recalled = field(default_factory=Recalled)
     masked: Masked = NOTHING_MASKED
     """What to mask of the rows of the statement that runs."""
     used: float = field(default_factory=time.monotonic)
     _kept: dict[str, Prepared] = field(default_factory=dict[str, Prepared])
+    _around: bool = False
 
     async def recall(self, query: str, *args: list[str]) -> list[Row]:
         """As `fetch`, for what only the catalog decides: the same rows as in an earlier transaction that saw the same."""
-        if self.now is None:
-            return await self.fetch(query, *args)
-        key = (self.now, query, *map(tuple, args))
-        rows = self.recalled.get(key)
-        if rows is None:
-            rows = await self.fetch(query, *args)
-            if sum(len(each) for row in rows for each in row if isinstance(each, str)) <= _MOST_CHARACTERS:
-                self.recalled[key] = rows
-                if len(self.recalled) > _MOST_RECALLED:
-                    self.recalled.pop(next(iter(self.recalled)))
+        key = (query, *map(tuple, args))
+        known = self.recalled.find(self.now, key)
+        if known is not None:
+            return cast("list[Row]", known)
+        rows = await self.fetch(query, *args)
+        self.recalled.keep(self.now, key, rows, characters(rows))
         return rows
 
     async def fetch(self, query: str, *args: object) -> list[Row]:
-        """Rows of a statement of ours, which stays prepared. Only before look_around: its names must mean the engine's."""
+        """Rows of a statement of ours, which stays prepared. Its names mean the engine's, whoever looked around before."""
+        if self._around:
+            await self.connection.execute("SET LOCAL search_path = pg_catalog")
+            self._around = False
         if query not in self._kept:
             self._kept[query] = await self.connection.prepare(TAG + query, name=f"opsroom_{len(self._kept)}")
         return await self._kept[query].fetch(*args)
 
-    async def moment(self) -> str | None:
-        """Names what this transaction sees. Transactions with the same name see the same rows, those of the catalog too.
+    async def open(self, seconds: float, *, around: bool = False) -> None:
+        """Begins a read-only transaction with its limits, and names what it sees, in one exchange with the engine.
 
-        The transactions that have ended decide it, and a snapshot lists all that have not. A standby's does not: None there.
+        The transactions that have ended decide that, and a snapshot lists all that have not. A standby's does not.
+        With *around*, names are at once looked for where the account looks for them.
         """
-        self.now = None
-        if self.standby:
-            return None
         function = "pg_current_snapshot" if self.version >= 13 else "txid_current_snapshot"
-        ((snapshot,),) = await self.fetch(f"SELECT {function}()::text")
-        self.now = f"{self.engine} {snapshot}"
-        return self.now
+        message = f"{self._opening(seconds)}; COPY ({TAG}SELECT pg_catalog.{function}()) TO STDOUT"
+        snapshot = await self.connection.copied(f"{message}; {self._path}" if around else message)
+        self._around = around
+        self.now = None if self.standby else f"{self.engine} {snapshot.decode().strip()}"
 
     def begin(self, seconds: float, *, writes: bool = False) -> str:
         """Opens the transaction, with its limits, and takes its snapshot: from then on a read-only one stays that."""
+        return f"{self._opening(seconds, writes=writes)}; SELECT 1"
+
+    def _opening(self, seconds: float, *, writes: bool = False) -> str:
         limits = {
             "statement_timeout": f"{min(filter(None, (round(seconds * 1000), self.milliseconds)))}ms",
             "lock_timeout": f"{round(min(seconds, _LOCK_SECONDS) * 1000)}ms",
@@ -131,7 +154,7 @@ class Session:
             limits["temp_file_limit"] = f"{_TEMPORARY_KIB}kB"
         settings = (f"SET LOCAL {name} = {value!r}" for name, value in limits.items())
         mode = "READ WRITE" if writes else "READ ONLY"
-        return f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}; {'; '.join(settings)}; SELECT 1"
+        return f"BEGIN ISOLATION LEVEL REPEATABLE READ {mode}; {'; '.join(settings)}"
 
     async def prepare(self, query: str) -> Prepared:
         """The caller's statement, read by the engine and not run. Without a name it is gone with the next one, at no cost."""
@@ -139,8 +162,18 @@ class Session:
 
     async def look_around(self) -> None:
         """From here on, names are looked for where the account looks for them; the engine's own always come first."""
+        if not self._around:
+            await self.connection.execute(self._path)
+            self._around = True
+
+    @property
+    def _path(self) -> str:
         path = ", ".join([*(quoted(schema) for schema in self.schemas if schema != "pg_catalog"), "pg_temp"])
-        await self.connection.execute(f"SET LOCAL search_path = {path}")
+        return f"SET LOCAL search_path = {path}"
+
+    def ended(self) -> None:
+        """Its transaction is over."""
+        self.used, self.now, self._around = time.monotonic(), None, False
 
 
 class Sessions:
@@ -153,12 +186,15 @@ class Sessions:
         self._source, self._idle_seconds = source, idle_seconds
         self._places = Places(name, settings.concurrency)
         self._idle: list[Session] = []
+        self._recalled = Recalled()
         self._ending: set[asyncio.Task[None]] = set()
+        self._resetting: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
-    async def reading(self, seconds: float) -> AsyncGenerator[Session]:
+    async def reading(self, seconds: float, *, around: bool = False) -> AsyncGenerator[Session]:
         """A session inside a read-only transaction of at most *seconds*, which is rolled back whatever happens.
 
+        With *around*, names mean what they mean to the account, until a statement of ours is run by `fetch`.
         Raises Unavailable when all sessions are busy for too long, TimeoutError, and what asyncpg raises. A query that is
         still running when the block is left, by cancellation too, is cancelled in the engine.
         """
@@ -167,7 +203,7 @@ class Sessions:
         usable = False
         try:
             async with asyncio.timeout(seconds + _GRACE_SECONDS):
-                session = await self._begun(seconds)
+                session = await self._begun(seconds, around=around)
                 try:
                     yield session
                     usable = True
@@ -179,18 +215,22 @@ class Sessions:
 
     async def aclose(self) -> None:
         """Cancels what still runs, and closes every session."""
+        await asyncio.gather(*self._ending)  # a session that is being reset is idle afterwards
         idle, self._idle = self._idle, []
-        await asyncio.gather(*(end(session) for session in idle), *self._ending)
+        await asyncio.gather(*(end(session) for session in idle))
 
-    async def _begun(self, seconds: float) -> Session:
+    async def _begun(self, seconds: float, *, around: bool) -> Session:
         """A session with an open transaction. One that was idle may have lost its engine, which a new one finds again."""
-        while self._idle:
+        while self._idle or self._resetting:
+            if not self._idle:  # cheaper than to connect
+                await asyncio.wait(self._resetting, return_when=asyncio.FIRST_COMPLETED)
+                continue
             session = self._idle.pop()
             if session.connection.is_closed():
                 await end(session)
                 continue
             try:
-                await session.connection.execute(session.begin(seconds))
+                await session.open(seconds, around=around)
             except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
                 await end(session)
                 continue
@@ -202,19 +242,27 @@ class Sessions:
             session = await connect(self._source, min(CONNECT_SECONDS, seconds))
         except TimeoutError:
             raise Unavailable(f"{self.name} did not answer in time. Check the host and port in its URL.") from None
+        session.recalled = self._recalled
         try:
-            await session.connection.execute(session.begin(seconds))
+            await session.open(seconds, around=around)
         except BaseException:
             await end(session)
             raise
         return session
 
     async def _after(self, session: Session | None, place: Place, *, usable: bool) -> None:
-        """Resets or ends the session; the place for another query is free only then, even if the caller is gone."""
+        """Resets or ends the session; the place for another query is free only then, even if the caller is gone.
+
+        The caller does not wait for the reset of a session whose query has ended by itself.
+        """
         task = asyncio.ensure_future(self._settle(session, place, usable=usable))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-        await asyncio.shield(task)
+        if usable and session is not None and not session.tainted:
+            self._resetting.add(task)
+            task.add_done_callback(self._resetting.discard)
+        else:
+            await asyncio.shield(task)
 
     def _let_go(self, session: Session, since: float) -> None:
         """Ends *session* if nobody has used it *since*."""
@@ -232,7 +280,7 @@ class Sessions:
                 with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
                     async with asyncio.timeout(_END_SECONDS):
                         await session.connection.execute(_RESET)
-                    session.used, session.now = time.monotonic(), None
+                    session.ended()
                     self._idle.append(session)
                     asyncio.get_running_loop().call_later(self._idle_seconds, self._let_go, session, session.used)
                     return
@@ -281,6 +329,11 @@ def _schemas(path: str, user: str) -> tuple[str, ...]:
     names = [part.strip().strip('"') for part in path.split(",")]
     listed = [user if name == "$user" else name for name in names]
     return tuple(dict.fromkeys(["pg_catalog", *(name for name in listed if name not in ("", "pg_temp"))]))
+
+
+def characters(rows: Iterable[Row]) -> int:
+    """About how large *rows* are."""
+    return sum(len(each) for row in rows for each in row if isinstance(each, str))
 
 
 def quoted(name: str) -> str:

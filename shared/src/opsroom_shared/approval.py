@@ -14,8 +14,9 @@ from mcp.types import (
     ElicitRequestFormParams,
     InputRequiredResult,
 )
-from opsroom_shared.errors import Conflict, NotPermitted
 from pydantic import BaseModel, Field, create_model
+
+from .errors import Conflict, NotPermitted
 
 _FIRST_MODERN = "2026-07-28"
 _QUESTION = "approval"

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from . import plans, policy
 from .models import Deployment, Event, LockHolder, Plan, PlanCheck, ServiceStatus, Stage
-from .platforms import GateFailure, Observed, Order, Outcome, Platform, Release, Target
+from .platforms import GateFailure, LogRow, Observed, Order, Outcome, Platform, Release, Target
 from .settings import DeploymentsSettings
 from .sinks import Marker, Sinks
 from .spec import Environment, Service
@@ -60,6 +60,16 @@ class _Running:
 
     def aborted(self) -> bool:
         return self.stop
+
+
+class _Silent:
+    """The journal of what belongs to no deployment."""
+
+    async def step(self, stage: Stage, text: str) -> None:
+        log.info("%s: %s", stage, text)
+
+    def aborted(self) -> bool:
+        return False
 
 
 class Deployer:
@@ -105,6 +115,39 @@ class Deployer:
             )
             raise NotFound(f"There is no environment {environment!r} here. There are: {', '.join(there) or 'none'}.")
         return found
+
+    async def target(self, service: str, environment: str | None) -> Target:
+        """The one target that is meant. Raises NotFound, and InvalidInput where the environment has to be said."""
+        found = await self.targets(service, environment)
+        if len(found) != 1:
+            there = ", ".join(target.environment for target, _ in found)
+            raise InvalidInput(f"{service} runs in several environments; give `environment`: {there or 'it has none yet'}.")
+        return found[0][0]
+
+    async def history(
+        self,
+        service: str | None,
+        environment: str | None,
+        window: tuple[datetime | None, datetime | None],
+        *,
+        limit: int,
+        skip: int,
+    ) -> tuple[list[DeploymentRecord], int]:
+        """The newest first, and how many there are in all."""
+        since, until = window
+        return await self._store.history(
+            service=service, environment=environment, since=since, until=until, limit=limit, skip=skip
+        )
+
+    async def logs(self, target: Target, release: str | None, *, since: datetime | None, tail: int) -> tuple[str, list[LogRow]]:
+        """The log of a release, by default of the live one, and its name."""
+        platform = self.platform(target)
+        if release is None:
+            live = (await platform.observe(target)).live
+            if not live:
+                raise NotFound(f"Nothing of {target} is live. Give `release`; deployment_status lists those that are kept.")
+            release = live[0]
+        return release, await platform.logs(target, release, since=since, tail=tail)
 
     def environment(self, name: str) -> Environment:
         return self._settings.environments.get(name) or Environment()
@@ -267,6 +310,11 @@ class Deployer:
                 return now
         return await self.deployment(deployment_id)
 
+    async def watch_to_the_end(self, deployment_id: str) -> Deployment:
+        while (standing := await self.watch(deployment_id, _CLOSE_SECONDS)).state == "running":
+            pass
+        return standing
+
     async def deployment(self, deployment_id: str) -> Deployment:
         record = await self._store.deployment(deployment_id)
         journal = await self._store.journal(deployment_id)
@@ -319,13 +367,24 @@ class Deployer:
             except ToolFailure as error:
                 log.warning("%s could not be brought to an end: %s", record.deployment_id, error)
 
+    async def reconcile(self, target: Target) -> Outcome | None:
+        """Makes a target whole, whoever holds its lock: for a person who knows that nobody is at it any more."""
+        for record in await self._store.running(target):
+            if record.deployment_id not in self._running:
+                await self._finish(record)
+        holder = LockHolder(holder=f"reconcile by {self._owner}", since=datetime.now(UTC))
+        return await self.platform(target).reconcile(target, holder, _Silent())
+
     async def _recover_target(self, target: Target) -> None:
         for record in await self._store.running(target):
             await self._recover(record)
 
     async def _recover(self, record: DeploymentRecord) -> None:
-        if record.deployment_id in self._running or not self._is_gone(record):
-            return
+        if record.deployment_id not in self._running and self._is_gone(record):
+            await self._finish(record)
+
+    async def _finish(self, record: DeploymentRecord) -> None:
+        """Brings to an end what the process of *record* has left."""
         target = Target(record.service, record.environment)
         holder = LockHolder(holder=f"recovery of {record.deployment_id}", since=datetime.now(UTC), plan_id=record.plan_id)
         outcome = await self.platform(target).reconcile(target, holder, _Running(self._store, record.deployment_id))
@@ -407,7 +466,8 @@ class Deployer:
             if release is not None:
                 kept[name] = release
         used = {each.release for each in seen.instances} | await self._store.used_names(target)
-        return plans.Standing(seen, kept.get(seen.live[0]) if seen.live else None, kept, used)
+        proven = await self._store.once_live(target)
+        return plans.Standing(seen, kept.get(seen.live[0]) if seen.live else None, kept, proven, used)
 
     def _checks(self, draft: plans.Draft, seen: Observed, environment: Environment, now: datetime) -> list[PlanCheck]:
         """What has nothing to do with the platform."""

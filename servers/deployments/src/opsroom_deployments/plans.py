@@ -63,6 +63,8 @@ class Standing:
     """The release that gets the requests."""
     kept: Mapping[str, Release]
     """Those that can be gone back to, newest first."""
+    proven: Collection[str]
+    """Those of the kept ones that have been live: what somebody means who says "back"."""
     used_names: Collection[str]
     """Names of releases that cannot be taken again."""
 
@@ -140,16 +142,18 @@ def _release(service: Service, wish: Wish, standing: Standing, plan_id: str) -> 
                 raise InvalidInput("To scale, give `replicas`.")
             return live
         case "rollback":
-            return _earlier(wish, standing.kept, live)
+            return _earlier(wish, standing)
 
 
-def _earlier(wish: Wish, kept: Mapping[str, Release], live: Release | None) -> Release:
+def _earlier(wish: Wish, standing: Standing) -> Release:
+    live, kept = standing.live, standing.kept
     there = [name for name in kept if live is None or name != live.name]
     listed = ", ".join(there[:10]) or "none"
     if wish.release is None:
-        if not there:
-            raise NotFound(f"No earlier release of {wish.target} is kept, so there is nothing to go back to.")
-        return kept[there[0]]
+        proven = [name for name in there if name in standing.proven]
+        if not proven:
+            raise NotFound(f"No earlier release of {wish.target} that has been live is kept. Kept, to be named: {listed}.")
+        return kept[proven[0]]
     if live is not None and wish.release == live.name:
         raise InvalidInput(f"{wish.release} is live already. Kept to go back to: {listed}.")
     if wish.release not in kept:

@@ -72,6 +72,14 @@ class Store:
         query = select(table.c.release).where(table.c.service == target.service, table.c.environment == target.environment)
         return await self._execute(lambda c: set(c.scalars(query)))
 
+    async def once_live(self, target: Target) -> set[str]:
+        """Releases that a deployment has made live."""
+        table = schema.deployments
+        query = select(table.c.after).where(
+            table.c.service == target.service, table.c.environment == target.environment, table.c.after.is_not(None)
+        )
+        return await self._execute(lambda c: set(c.scalars(query.where(table.c.state != "running"))))
+
     async def save_plan(self, plan: PlanRecord) -> None:
         await self._execute(lambda c: c.execute(insert(schema.plans).values(asdict(plan))))
 

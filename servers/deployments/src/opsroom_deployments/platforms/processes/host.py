@@ -25,6 +25,8 @@ from .layout import InstanceFile, Layout, Pointer
 
 _ANSWER_SECONDS = 10.0
 _START_SECONDS = 10.0
+_END_SECONDS = 2.0
+"""How long it is waited for the daemon to end; it goes on ending what it has started by itself."""
 _LOOK_SECONDS = 0.05
 _MAX_ANSWER = 1 << 20
 _MAX_SECRET = 64 << 10
@@ -52,7 +54,8 @@ class ProcessHost:
     async def aclose(self) -> None:
         if self._daemon is not None and self._daemon.stdin is not None:
             self._daemon.stdin.close()  # where everything ends with us, this is how it hears of it
-            await self._daemon.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._daemon.wait(), _END_SECONDS)
 
     async def observe(self, target: Target) -> Observed:
         pointer = self._layout.read_pointer(target)

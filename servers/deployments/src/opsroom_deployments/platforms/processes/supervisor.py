@@ -63,7 +63,8 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._watched: dict[Key, Watched] = {}
-        self._client = httpx2.AsyncClient(trust_env=False)
+        # a connection that is kept open would hold an instance that waits for its clients before it ends
+        self._client = httpx2.AsyncClient(trust_env=False, headers={"connection": "close"})
 
     def adopt(self, target: Target) -> None:
         """Watches what an earlier daemon has started and what still runs."""

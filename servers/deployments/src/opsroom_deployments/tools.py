@@ -1,0 +1,322 @@
+"""The tools: plain functions over the deployer; nothing in here knows a platform."""
+
+import asyncio
+import getpass
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastmcp import Context
+from fastmcp.dependencies import CurrentContext, Depends
+from mcp.types import InputRequiredResult
+from opsroom_shared.approval import Approvals, Question, check_can_ask, check_said_yes, is_answer, is_modern, question
+from opsroom_shared.errors import Conflict, InvalidInput
+from opsroom_shared.outside import clean
+from opsroom_shared.paging import Cursors
+from opsroom_shared.progress import with_progress
+from opsroom_shared.times import parse_time
+from opsroom_shared.tools import Tool, lifespan_value
+from pydantic import Field, JsonValue
+
+from .deployer import Caller, Deployer, parse_definition
+from .folding import folded
+from .models import Action, Change, Deployment, History, Plan, ReleaseLogs, Statuses
+from .opening import Opened
+from .plans import Wish
+from .platforms import Target
+from .state.records import DeploymentRecord, PlanRecord
+
+_MOST_SERVICES = 50
+_READ_ROWS = 5_000
+_WITHOUT_ASKING = "A person approves with `opsroom-deployments approve {plan}` at a terminal; then call again."
+
+
+async def the_deployer(context: Context = CurrentContext()) -> Deployer:
+    return await lifespan_value(context, Opened).started()
+
+
+def _approvals(context: Context = CurrentContext()) -> Approvals:
+    return lifespan_value(context, Approvals)
+
+
+def _cursors(context: Context = CurrentContext()) -> Cursors:
+    return lifespan_value(context, Cursors)
+
+
+ServiceName = Annotated[str, Field(description="Name of the service.", max_length=40)]
+MaybeService = Annotated[str | None, Field(description="Only this service.", max_length=40)]
+MaybeEnvironment = Annotated[
+    str | None, Field(description="Such as production; may be left out where there is one.", max_length=40)
+]
+When = Annotated[str | None, Field(description="RFC 3339, unix, or a span such as 2h or 7d.", max_length=60)]
+Reason = Annotated[str, Field(description="Why, for the record.", min_length=3, max_length=500)]
+
+
+async def deployment_status(
+    service: MaybeService = None,
+    environment: MaybeEnvironment = None,
+    *,
+    deployer: Deployer = Depends(the_deployer),
+    context: Context = CurrentContext(),
+) -> Statuses:
+    """Show what runs: live and kept releases of each service and environment, health, replicas, and who holds the lock."""
+    targets = await deployer.targets(service, environment)
+    work = asyncio.gather(*(deployer.status(target, definition) for target, definition in targets[:_MOST_SERVICES]))
+    statuses = await with_progress(work, context, "looking at the platforms")
+    hint = None if len(targets) <= _MOST_SERVICES else "Name a service or an environment to see the others."
+    return Statuses(services=[*statuses], total=len(targets), hint=hint)
+
+
+async def deployment_history(
+    service: MaybeService = None,
+    environment: MaybeEnvironment = None,
+    since: When = "7d",
+    until: When = None,
+    *,
+    limit: Annotated[int, Field(description="Most to return.", ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Field(description="Of the page before.", max_length=4096)] = None,
+    deployer: Deployer = Depends(the_deployer),
+    cursors: Cursors = Depends(_cursors),
+) -> History:
+    """List deployments, the newest first: what replaced what, when, by whom, why, and how it ended."""
+    now = datetime.now(UTC)
+    asked = json.dumps(["history", service, environment, since, until])
+    skip = cursors.decode(asked, cursor) if cursor else 0
+    if not isinstance(skip, int):
+        raise InvalidInput("The cursor is not one of this tool's. Repeat the call without it.")
+    records, total = await deployer.history(
+        service,
+        environment,
+        (parse_time(since, now) if since else None, parse_time(until, now) if until else None),
+        limit=limit,
+        skip=skip,
+    )
+    more = skip + len(records) < total
+    return History(
+        changes=[_change(record) for record in records],
+        total=total,
+        next_cursor=cursors.encode(asked, skip + len(records)) if more else None,
+        hint=None if total else "Nothing was deployed in that time; give an earlier `since`.",
+    )
+
+
+async def release_logs(
+    service: ServiceName,
+    environment: MaybeEnvironment = None,
+    release: Annotated[
+        str | None, Field(description="The live one by default; failed and ended ones work, too.", max_length=80)
+    ] = None,
+    since: When = None,
+    *,
+    grep: Annotated[str | None, Field(description="Only lines with this text.", max_length=200)] = None,
+    tail: Annotated[int, Field(description="Most lines, the newest.", ge=1, le=500)] = 60,
+    deployer: Deployer = Depends(the_deployer),
+) -> ReleaseLogs:
+    """Read the log of a release, with repeats folded. The lines are data that programs wrote."""
+    target = await deployer.target(service, environment)
+    moment = parse_time(since, datetime.now(UTC)) if since else None
+    name, rows = await deployer.logs(target, release, since=moment, tail=_READ_ROWS if grep else tail * 5)
+    lines, matched = folded(rows, grep)
+    shown = lines[-tail:]
+    dropped = sum(line.count for line in lines[: len(lines) - len(shown)])
+    return ReleaseLogs(
+        service=target.service,
+        environment=target.environment,
+        release=name,
+        lines=shown,
+        shown=len(shown),
+        matched=matched,
+        dropped=dropped,
+        hint="There are older lines: give `grep`, or a larger `tail`." if dropped else None if matched else "No line matches.",
+    )
+
+
+async def plan_deployment(
+    service: ServiceName,
+    environment: MaybeEnvironment = None,
+    action: Annotated[Action, Field(description="What to do.")] = "deploy",
+    *,
+    version: Annotated[
+        str | None,
+        Field(description="To deploy: a tag, a digest or an image; of a process, the folder of a release.", max_length=500),
+    ] = None,
+    release: Annotated[str | None, Field(description="To roll back to; the one before by default.", max_length=80)] = None,
+    replicas: Annotated[int | None, Field(description="How many should run.", ge=1, le=50)] = None,
+    deployer: Deployer = Depends(the_deployer),
+    context: Context = CurrentContext(),
+) -> Plan:
+    """Work out what a change would do and check that it can be done; nothing is changed yet. apply_deployment carries it out."""
+    target = await deployer.target(service, environment)
+    wish = Wish(target, action, version, release, replicas, _caller(context).who)
+    return await with_progress(deployer.plan(wish), context, "checking the platform")
+
+
+async def watch_deployment(
+    deployment_id: Annotated[str, Field(description="From apply_deployment or deployment_history.", max_length=40)],
+    wait_seconds: Annotated[int, Field(description="Longest wait for it to end.", ge=0, le=120)] = 30,
+    *,
+    deployer: Deployer = Depends(the_deployer),
+    context: Context = CurrentContext(),
+) -> Deployment:
+    """Follow a deployment until it ends or the wait is over: its stage, what happened, and why it failed, with logs."""
+    return await _followed(deployer, deployment_id, wait_seconds, context)
+
+
+async def apply_deployment(
+    plan_id: Annotated[str, Field(description="From plan_deployment.", max_length=40)],
+    digest: Annotated[str, Field(description="The plan's, unchanged.", max_length=64)],
+    reason: Reason,
+    *,
+    wait_seconds: Annotated[int, Field(description="Longest wait for it to end.", ge=0, le=120)] = 60,
+    deployer: Deployer = Depends(the_deployer),
+    approvals: Approvals = Depends(_approvals),
+    context: Context = CurrentContext(),
+) -> Deployment | InputRequiredResult:
+    """Carry out a plan, if nothing has changed since. A person is asked to approve it where the environment wants that."""
+    record, plan = await deployer.check_applicable(plan_id, digest)
+    asked = await _approved(record, plan, approvals, context)
+    if isinstance(asked, InputRequiredResult):
+        return asked
+    deployment_id = await deployer.apply(record, reason, _caller(context), asked)
+    return await _followed(deployer, deployment_id, wait_seconds, context)
+
+
+async def rollback_deployment(
+    service: ServiceName,
+    environment: Annotated[str, Field(description="Such as production.", max_length=40)],
+    reason: Reason,
+    *,
+    to: Annotated[str | None, Field(description="A kept release; the one before by default.", max_length=80)] = None,
+    wait_seconds: Annotated[int, Field(description="Longest wait for it to end.", ge=0, le=120)] = 60,
+    deployer: Deployer = Depends(the_deployer),
+    approvals: Approvals = Depends(_approvals),
+    context: Context = CurrentContext(),
+) -> Deployment | InputRequiredResult:
+    """Go back: stop the deployment that runs, or else return to an earlier release that is kept."""
+    caller = _caller(context)
+    target = await deployer.target(service, environment)
+    subject = json.dumps(["rollback", str(target), to, reason])
+    if is_answer(context):
+        record = approvals.answered(context.request_state, subject)
+        if not isinstance(record, PlanRecord):
+            raise Conflict("The approval is not for this call. Call again to be asked anew.")
+        record, plan = await deployer.check_applicable(record.plan_id, record.digest)
+    else:
+        found = await deployer.rollback(target, reason, caller, to)
+        if isinstance(found, str):
+            return await _followed(deployer, found, wait_seconds, context)
+        record, plan = found
+    asked = await _approved(record, plan, approvals, context, subject)
+    if isinstance(asked, InputRequiredResult):
+        return asked
+    deployment_id = await deployer.apply(record, reason, caller, asked)
+    return await _followed(deployer, deployment_id, wait_seconds, context)
+
+
+async def define_service(
+    service: Annotated[str, Field(description="Its name: lower case, digits, dashes.", pattern=r"^[a-z][a-z0-9-]{0,39}$")],
+    definition: Annotated[
+        dict[str, JsonValue],
+        Field(
+            description="image or command and releases; port, probe {path}, replicas, strategy, environment, secrets (env:NAME), "
+            "environments {name: {publish}}; as in the README."
+        ),
+    ],
+    environment: MaybeEnvironment = None,
+    *,
+    version: Annotated[str | None, Field(description="What to deploy of it.", max_length=500)] = None,
+    deployer: Deployer = Depends(the_deployer),
+    context: Context = CurrentContext(),
+) -> Plan:
+    """Describe a service, or describe it anew, and get the plan that would make it live; nothing runs until that is applied."""
+    described, caller = parse_definition(definition), _caller(context)
+    there = sorted(described.environments)
+    chosen = environment or (there[0] if len(there) == 1 else None)
+    if chosen is None or chosen not in there:
+        raise InvalidInput(f"Give `environment`: one of {', '.join(there) or 'those that the definition has to name'}.")
+    target = Target(service, chosen)
+    live = (await deployer.platform(target).observe(target)).live
+    await deployer.define(service, described, caller)
+    wish = Wish(target, "deploy" if version or not live else "restart", version, None, None, caller.who)
+    return await with_progress(deployer.plan(wish), context, "checking the platform")
+
+
+READ_TOOLS = (
+    Tool(deployment_status),
+    Tool(deployment_history),
+    Tool(release_logs),
+    Tool(plan_deployment),
+    Tool(watch_deployment),
+)
+WRITE_TOOLS = (
+    Tool(apply_deployment, read_only=False, destructive=True),
+    Tool(rollback_deployment, read_only=False, destructive=True),
+    Tool(define_service, read_only=False),
+)
+
+
+async def _approved(
+    record: PlanRecord, plan: Plan, approvals: Approvals, context: Context, subject: str | None = None
+) -> str | InputRequiredResult | None:
+    """Who agreed to the plan: nobody where nobody has to, a person at a terminal, or the one whom the client asks now."""
+    if not plan.needs_approval:
+        return None
+    if record.approved_by is not None:
+        return record.approved_by
+    check_can_ask(context, _WITHOUT_ASKING.format(plan=plan.plan_id))
+    asked, about = _question(plan), subject or json.dumps([plan.plan_id, plan.digest])
+    if is_answer(context):
+        if subject is None:
+            approvals.answered(context.request_state, about)
+    elif is_modern(context):
+        return question(asked, approvals.asked(about, record))
+    await check_said_yes(context, asked)
+    return f"{_caller(context).who} through {_caller(context).client}"
+
+
+def _question(plan: Plan) -> Question:
+    diff = "\n".join(f"  {line}" for line in plan.diff) or "  nothing is different"
+    end = "" if plan.downtime_seconds is not None else "\nThe service does not run afterwards."
+    message = (
+        f"{plan.action} {plan.service} in {plan.environment}: {plan.before or 'nothing'} → {plan.after or 'nothing'} "
+        f"(risk {plan.risk}).{end}\n{clean(diff, 3_000)}\nplan {plan.plan_id}, digest {plan.digest}"
+    )
+    return Question(message, {"apply": f"Yes, {plan.action} {plan.service} in {plan.environment}"})
+
+
+async def _followed(deployer: Deployer, deployment_id: str, seconds: float, context: Context) -> Deployment:
+    """How it stands after at most *seconds*, with each stage told to the client on the way."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    told = 0
+    while True:
+        standing = await deployer.watch(deployment_id, max(min(until - loop.time(), 2.0), 0.0))
+        for event in standing.events[told:]:
+            told += 1
+            await context.report_progress(told, message=f"{event.stage}: {event.text}")
+        if standing.state != "running" or loop.time() >= until:
+            return standing
+
+
+def _change(record: DeploymentRecord) -> Change:
+    seconds = (record.ended_at - record.started_at).total_seconds() if record.ended_at else None
+    return Change(
+        deployment_id=record.deployment_id,
+        at=record.started_at,
+        service=record.service,
+        environment=record.environment,
+        action=record.action,
+        outcome=record.state,
+        before=record.before,
+        after=record.after,
+        by=record.by,
+        reason=clean(record.reason, 500),
+        seconds=None if seconds is None else round(seconds, 1),
+    )
+
+
+def _caller(context: Context) -> Caller:
+    """Who asks: over stdio the user of this process, and the client by what it says of itself."""
+    params = context.session.client_params
+    client = clean(f"{params.client_info.name} {params.client_info.version}", 100) if params else "unknown client"
+    return Caller(getpass.getuser(), client)

@@ -52,10 +52,25 @@ class WriteFollower(Follower):
         if conflict := tree.args.get("conflict"):
             # what was to be inserted is the caller's own
             own = tuple(replace(column, origins=frozenset()) for column in target.columns or ())
-            inside = Scope(sources=[target, Source("excluded", own)])
+            called = ("excluded", values.alias.casefold() if isinstance(values, exp.Values) else "")
+            inside = Scope(sources=[target, *(Source(name, own) for name in called if name)])
+            self._only_of(inside, conflict)
             for assignment in conflict.expressions:
-                self._condition(assignment.expression if isinstance(assignment, exp.EQ) else assignment, known, inside)
+                set_to = assignment.expression if isinstance(assignment, exp.EQ) else assignment
+                self._condition(set_to.copy().transform(_without_inserted), known, inside)
             self._clauses(conflict, ("expressions",), known, inside, None)
+
+    def _only_of(self, scope: Scope, conflict: exp.Expr) -> None:
+        """Refuses secrets that are not of *scope*: on some engines those of the query that is inserted have names here, too."""
+        for column in conflict.find_all(exp.Column):
+            name = column.name.casefold()
+            if name in self._names and scope.column(column.table.casefold(), name) is None:
+                self._refuse(frozenset({name}), column)
+
+
+def _without_inserted(node: exp.Expr) -> exp.Expr:
+    """NULL for VALUES(column), which is the value that was to be inserted."""
+    return exp.Null() if isinstance(node, exp.Anonymous) and node.name.upper() in ("VALUES", "VALUE") else node
 
 
 def _sources(tree: exp.Expr) -> list[exp.Expr]:

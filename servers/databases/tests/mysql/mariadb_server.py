@@ -70,7 +70,7 @@ class MariadbServer:
             for host in ("localhost", "%"):
                 self.admin(f"CREATE USER {account}@'{host}' IDENTIFIED BY '{PASSWORD}'")
                 self.admin(f"GRANT {rights} TO {account}@'{host}'")
-        self._run("mariadb", "-S", str(self.socket), "-uroot", "garage", text=schema.replace("@CANARY@", str(self.canary)))
+        self.run_sql(schema.replace("@CANARY@", str(self.canary)), "garage")
 
     def start(self) -> None:
         self._process = subprocess.Popen(
@@ -104,6 +104,10 @@ class MariadbServer:
             self._process.kill()
             self._process.wait(30)
             self._process = None
+
+    def run_sql(self, text: str, database: str) -> None:
+        """Several statements, as the administrator."""
+        self._run("mariadb", "-S", str(self.socket), "-uroot", database, text=text)
 
     def admin(self, *statements: str) -> list[tuple[object, ...]]:
         """Rows of the last statement, as the administrator."""

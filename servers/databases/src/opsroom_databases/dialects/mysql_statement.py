@@ -1,6 +1,6 @@
 """Judges a statement for MariaDB or MySQL by its text, and lists the calls in it that the engine's catalog has to judge. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -74,7 +74,7 @@ def read(text: str, database: str) -> Reading:
     scanned = scan(sql)
     tokens = one_statement(scanned.tokens, sql, lambda token: token.is_mark("?"))
     sql = scanned.sql[: tokens[-1].end]
-    _check_schemas(tokens, database, sql)
+    check_schemas(tokens, database, sql)
     if tokens[0].is_word("show"):
         return Reading(sql, "show", "", "", None, tuple(_show_calls(tokens, sql)))
     inner = tokens[_behind_explain(tokens, sql) :] if tokens[0].is_word(*_EXPLAINS) else tokens
@@ -86,12 +86,12 @@ def read(text: str, database: str) -> Reading:
         sort="explain" if len(inner) < len(tokens) else "query",
         query_sql=sql[inner[0].start :],
         inner_sql=_without(sql, [token for token in inner if token.is_word(*MODIFIERS)])[inner[0].start :],
-        tree=_tree(inner, sql),
+        tree=read_tree(copy_for_sqlglot(inner, sql), "mysql"),
         calls=tuple(calls_in(inner)),
     )
 
 
-def _check_schemas(tokens: Sequence[Token], database: str, sql: str) -> None:
+def check_schemas(tokens: Sequence[Token], database: str, sql: str) -> None:
     """Refuses the schema of the accounts, and those reports of the engine that show what others hold."""
     if database.lower() == DENIED_SCHEMA:
         raise NotPermitted(f"The schema {DENIED_SCHEMA} may not be read: it holds the accounts. Configure another database.")
@@ -118,8 +118,7 @@ def _show_calls(tokens: Sequence[Token], sql: str) -> list[Call]:
         shown = " ".join(filter(None, words[:2])).upper()
         raise NotPermitted(f"SHOW {shown[:60]} is not among the reports that are allowed here.\n{marked(sql, tokens[0].start)}")
     rest = tokens[1 + len(head) :]
-    _check_words(rest, sql)
-    _check_depth(rest, sql)
+    check_inside(rest, sql)
     if any(token.is_word("select") for token in rest):
         raise NotPermitted(f"SHOW is allowed without a query in it.\n{marked(sql, tokens[0].start)}")
     return calls_in(rest) if head != ("count",) else []
@@ -163,11 +162,11 @@ def _check_query(tokens: Sequence[Token], sql: str) -> None:
             f"{sql[first.start : first.end].upper()[:40]} is not a query. Only reading is allowed: "
             "SELECT, VALUES, TABLE, WITH … SELECT, SHOW, DESCRIBE, and EXPLAIN of a query."
         )
-    _check_depth(tokens, sql)
-    _check_words(tokens, sql)
+    check_inside(tokens, sql)
 
 
-def _check_depth(tokens: Sequence[Token], sql: str) -> None:
+def check_inside(tokens: Sequence[Token], sql: str, *, but: Collection[int] = ()) -> None:
+    """Refuses what is no reading wherever it stands, and parentheses that do not match; not at the indexes *but*."""
     depth = 0
     for index, token in enumerate(tokens):
         depth += token.is_mark("(") - token.is_mark(")")
@@ -175,11 +174,8 @@ def _check_depth(tokens: Sequence[Token], sql: str) -> None:
             raise InvalidInput(f"The parentheses do not match:\n{marked(sql, token.start)}")
         if depth > _MAX_DEPTH:
             raise TooLarge("The statement is nested too deeply.")
-
-
-def _check_words(tokens: Sequence[Token], sql: str) -> None:
     for index, token in enumerate(tokens):
-        if problem := _problem(tokens, index):
+        if index not in but and (problem := _problem(tokens, index)):
             raise NotPermitted(f"{problem}\n{marked(sql, token.start)}")
 
 
@@ -238,10 +234,10 @@ def _without(sql: str, tokens: Sequence[Token]) -> str:
     return "".join(image)
 
 
-def _tree(tokens: Sequence[Token], sql: str) -> exp.Expr | None:
+def copy_for_sqlglot(tokens: Sequence[Token], sql: str) -> str:
+    """The statement of *tokens*, every character in its place, so that sqlglot reads it as the engine does."""
     image = list(sql)
     for first, second in pairwise(tokens):
         if first.is_mark("-") and second.is_mark("-") and first.end == second.start:
             image[first.start : second.end] = "+ "  # two signs, where sqlglot sees a comment
-    text = "".join(image[tokens[0].start : tokens[-1].end])
-    return read_tree(text, "mysql")
+    return "".join(image[tokens[0].start : tokens[-1].end])

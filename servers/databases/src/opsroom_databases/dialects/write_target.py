@@ -35,7 +35,7 @@ def behind_with(tokens: Sequence[Token], sql: str) -> int:
     while True:
         at += 1  # its name
         if _is_mark(tokens, at, "("):
-            at = _behind_parentheses(tokens, at)
+            at = behind_parentheses(tokens, at)
         if not _is_word(tokens, at, "as"):
             break
         at += 1
@@ -43,7 +43,7 @@ def behind_with(tokens: Sequence[Token], sql: str) -> int:
             at += 1
         if not _is_mark(tokens, at, "("):
             break
-        at = _behind_parentheses(tokens, at)
+        at = behind_parentheses(tokens, at)
         if not _is_mark(tokens, at, ","):
             if at < len(tokens):
                 return at
@@ -68,7 +68,8 @@ def target_at(tokens: Sequence[Token], index: int, sql: str) -> Target:
     return Target(parts[0] if len(parts) == 2 else None, parts[-1], start=tokens[end - 1].start, end=end)
 
 
-def _behind_parentheses(tokens: Sequence[Token], index: int) -> int:
+def behind_parentheses(tokens: Sequence[Token], index: int) -> int:
+    """The index behind the parenthesis that closes the one at *index*."""
     depth = 0
     for at in range(index, len(tokens)):
         depth += tokens[at].is_mark("(") - tokens[at].is_mark(")")

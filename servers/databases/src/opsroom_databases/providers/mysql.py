@@ -6,6 +6,7 @@ from typing import TypeVar
 from opsroom_shared.errors import InvalidInput, ToolFailure
 
 from ..dialects.mysql_statement import Reading, read
+from ..dialects.mysql_write import read_write
 from ..engine_rows import TAG
 from ..health import Focus
 from ..health.checks import examine
@@ -17,7 +18,7 @@ from ..settings import DatabasesSettings
 from ..sources import NetworkSource
 from ..workload import Order
 from ..workload.mysql import top_queries
-from . import Relation, Rows, Sampling
+from . import Effect, Relation, Rows, Sampling
 from .mysql_catalog import columns_of_all, describe, relations, status
 from .mysql_errors import NameUnknown, translated, with_names
 from .mysql_lookup import check_calls
@@ -26,6 +27,7 @@ from .mysql_role import reader_sql
 from .mysql_rows import Bounds, page
 from .mysql_secrets import judged
 from .mysql_session import Session, Sessions
+from .mysql_writes import MysqlWrites
 
 T = TypeVar("T")
 
@@ -40,8 +42,10 @@ class MysqlDatabase:
         self.dialect = source.dialect
         self._database, self._settings = source.database, settings
         self._sessions = Sessions(name, source, settings)
+        self._writes = MysqlWrites(name, source, settings)
 
     async def aclose(self) -> None:
+        await self._writes.aclose()
         await self._sessions.aclose()
 
     async def status(self) -> DatabaseStatus:
@@ -78,6 +82,13 @@ class MysqlDatabase:
     async def top_queries(self, order: Order, limit: int) -> TopQueries:
         return await top_queries(self.name, self._ask, order, limit)
 
+    async def write(self, sql: str, *, definitions: bool, approved: tuple[int, int] | None) -> Effect:  # noqa: ARG002 - none are tried
+        writing = read_write(sql, self._database)
+        try:
+            return await self._writes.write(writing, approved=approved)
+        except NameUnknown as failure:
+            raise with_names(failure, writing.reading, await self._existing()) from failure
+
     async def role_sql(self) -> str:
         return reader_sql(self._database, self._settings.query_seconds, self._settings.concurrency)
 
@@ -98,11 +109,14 @@ class MysqlDatabase:
             with translated(self.name, seconds, reading):
                 return await self._sessions.run(judge, seconds)
         except NameUnknown as failure:
-            try:
-                existing = await self._about_schema(columns_of_all)
-            except ToolFailure:
-                existing = []  # a suggestion is not worth a second failure
-            raise with_names(failure, reading, existing) from failure
+            raise with_names(failure, reading, await self._existing()) from failure
+
+    async def _existing(self) -> list[tuple[str, str]]:
+        """Every table with its columns; none where that fails, too: a suggestion is not worth a second failure."""
+        try:
+            return await self._about_schema(columns_of_all)
+        except ToolFailure:
+            return []
 
     async def _ask(self, sql: str, /) -> list[dict[str, object]]:
         """The rows of a statement of ours about the engine, by the names of their columns in lower case."""

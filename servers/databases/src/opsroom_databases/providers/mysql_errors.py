@@ -73,7 +73,7 @@ def too_slow(seconds: float) -> TimedOut:
 
 
 def _from_driver(error: DriverError, name: str, seconds: float, reading: Reading | None) -> ToolFailure:
-    code, message = _code(error), _message(error)
+    code, message = code_of(error), _message(error)
     if code in _TIMEOUT:
         return too_slow(seconds)
     if _MEMORY in message:
@@ -129,7 +129,7 @@ def _syntax(message: str, reading: Reading) -> str:
 
 def _unreachable(name: str, error: Exception) -> str:
     """Why there is no session, without the address or anything else of the URL."""
-    code = _code(error)
+    code = code_of(error)
     cause = getattr(error, "original_exception", error)
     if isinstance(cause, TimeoutError):
         return f"{name} did not answer in time."
@@ -141,7 +141,8 @@ def _unreachable(name: str, error: Exception) -> str:
     return f"{name} cannot be reached ({reason}). Check that the engine runs, and the host and port in its URL."
 
 
-def _code(error: Exception) -> int:
+def code_of(error: Exception) -> int:
+    """The engine's or the driver's number of what went wrong; 0 where there is none."""
     code = error.args[0] if error.args else 0
     return code if isinstance(code, int) else 0
 

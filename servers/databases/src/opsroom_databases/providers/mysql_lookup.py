@@ -40,8 +40,11 @@ class Function:
     """The SQL mode in which its body is read."""
 
 
-def check_calls(reading: Reading, session: Session, database: str) -> None:
-    """Lets a statement pass whose every call is known or was found harmless. Raises NotPermitted with the reason."""
+def check_calls(reading: Reading, session: Session, database: str, *, writes: bool = False) -> None:
+    """Lets a statement pass whose every call is known or was found harmless. Raises NotPermitted with the reason.
+
+    In one that *writes*, no read-only transaction holds a function whose body the account may not see.
+    """
     waiting: list[Call] = list(reading.calls)
     origin: dict[tuple[str, str], Call] = {}
     seen: set[tuple[str, str]] = set()
@@ -64,7 +67,7 @@ def check_calls(reading: Reading, session: Session, database: str) -> None:
             if key in seen:
                 continue
             seen.add(key)
-            inner = _judged(function, first, reading.sql)
+            inner = _judged(function, first, reading.sql, writes=writes)
             for each in inner:
                 named = Call(each.schema or function.schema, each.name, first.position, each.known)
                 origin[(named.schema or where).lower(), each.name.lower()] = first
@@ -74,12 +77,14 @@ def check_calls(reading: Reading, session: Session, database: str) -> None:
         raise NotPermitted("The statement calls functions that call each other too deeply to be judged.")
 
 
-def _judged(function: Function, call: Call, sql: str) -> list[Call]:
+def _judged(function: Function, call: Call, sql: str, *, writes: bool) -> list[Call]:
     """The calls in the body of *function*, which itself only reads as far as its text tells."""
     shown = f"{function.schema}.{function.name}"
     if function.access == "MODIFIES SQL DATA":
         raise NotPermitted(f"The function {shown} changes data, as its declaration says.\n{marked(sql, call.position)}")
     if function.body is None:
+        if writes:
+            raise NotPermitted(f"What the function {shown} does is hidden from this account.\n{marked(sql, call.position)}")
         if function.access == "CONTAINS SQL":
             raise NotPermitted(
                 f"What the function {shown} does is hidden from this account, and it is not declared NO SQL or READS SQL DATA.\n"

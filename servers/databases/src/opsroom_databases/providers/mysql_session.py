@@ -29,11 +29,18 @@ _RUNNING = "SELECT 1 FROM information_schema.processlist WHERE id = {}"
 
 # Names are read, and literals end, as the guard reads them. A space before the parenthesis of a call changes nothing.
 _MODE = "CONCAT('IGNORE_SPACE', IF(FIND_IN_SET('ONLY_FULL_GROUP_BY', @@sql_mode), ',ONLY_FULL_GROUP_BY', ''))"
+# A change also keeps what the engine's mode says of values.
+_STRICTNESS = """
+    ALLOW_INVALID_DATES ERROR_FOR_DIVISION_BY_ZERO NO_AUTO_VALUE_ON_ZERO NO_UNSIGNED_SUBTRACTION NO_ZERO_DATE NO_ZERO_IN_DATE
+    ONLY_FULL_GROUP_BY SIMULTANEOUS_ASSIGNMENT STRICT_ALL_TABLES STRICT_TRANS_TABLES TIME_ROUND_FRACTIONAL
+"""
+_KEPT = ", ".join(f"IF(FIND_IN_SET('{mode}', @@sql_mode), '{mode}', NULL)" for mode in _STRICTNESS.split())
+_WRITING_MODE = f"CONCAT_WS(',', 'IGNORE_SPACE', {_KEPT})"
 
 
 @dataclass(frozen=True)
 class Session:
-    """A connection inside a read-only transaction. It serves one call and ends with it, so nothing outlives the call."""
+    """A connection inside a transaction. It serves one call and ends with it, so nothing outlives that but what it commits."""
 
     wire: Wire
     zone: str
@@ -75,10 +82,11 @@ class Stopped(Exception):
 class Sessions:
     """At most as many calls at a time on one database as there are places. Nothing is connected before it is needed."""
 
-    def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
+    def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings, *, writes: bool = False) -> None:
+        """With *writes*, one at a time, and its transactions may write; otherwise they are read-only."""
         self.name = name
-        self._source, self._settings = source, settings
-        self._places = Places(name, settings.concurrency)
+        self._source, self._settings, self._writes = source, settings, writes
+        self._places = Places(name, 1 if writes else settings.concurrency)
         self._threads = ThreadPoolExecutor(self._places.most, thread_name_prefix=f"mysql-{name}")
         self._killers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-kill-{name}")
         self._running: dict[asyncio.Future[Any], _Call] = {}  # what each gives is for its caller alone
@@ -191,8 +199,9 @@ class Sessions:
             wire.close()
 
     def _begun(self, wire: Wire, seconds: float) -> Session:
-        """A read-only transaction with its limits: neither what is left in the session nor the transaction can write."""
-        settings = f"sql_mode = {_MODE}, lock_wait_timeout = {_LOCK_SECONDS}, innodb_lock_wait_timeout = {_LOCK_SECONDS}"
+        """A transaction with its limits. One for reading is so twice: neither the session nor the transaction can write."""
+        mode = _WRITING_MODE if self._writes else _MODE
+        settings = f"sql_mode = {mode}, lock_wait_timeout = {_LOCK_SECONDS}, innodb_lock_wait_timeout = {_LOCK_SECONDS}"
         if wire.is_mariadb:
             memory = self._settings.memory_mib << 20
             settings += (
@@ -201,7 +210,10 @@ class Sessions:
         else:
             settings += f", max_execution_time = {round(seconds * 1000)}"
         wire.execute(f"SET SESSION {settings}")
-        wire.execute("SET SESSION TRANSACTION READ ONLY")
-        wire.execute("START TRANSACTION READ ONLY")
+        if self._writes:
+            wire.execute("SET SESSION foreign_key_checks = 1, unique_checks = 1, completion_type = NO_CHAIN")
+        access = "READ WRITE" if self._writes else "READ ONLY"
+        wire.execute(f"SET SESSION TRANSACTION {access}")
+        wire.execute(f"START TRANSACTION {access}")
         ((zone, system),) = wire.fetch("SELECT @@session.time_zone, @@system_time_zone")
         return Session(wire, str(system if zone == "SYSTEM" else zone))

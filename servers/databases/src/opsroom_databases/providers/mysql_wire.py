@@ -1,9 +1,11 @@
 """One connection to MariaDB or MySQL through PyMySQL: rows one at a time, none larger than it may be."""
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol, TypeAlias, cast
 
@@ -28,6 +30,18 @@ _NO_SUCH_LOGIN = 2059
 _BINARY_CHARSET = 63
 _TEXTS_BY_CHARSET = frozenset({15, 16, 249, 250, 251, 252, 253, 254, 255})
 """Types that are text or bytes, which their character set tells; all others are written in ASCII, JSON in UTF-8."""
+
+
+_DUPLICATES = re.compile(rb"Duplicates: (\d+)")
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What the engine says of a statement that changes rows."""
+
+    affected: int
+    duplicates: int | None
+    """Rows of an INSERT that were there already; None where there is no word of them, as for a single row."""
 
 
 class RowTooLarge(Exception):
@@ -119,6 +133,14 @@ class _Driver(_Connection):
 
     def identity(self) -> int:
         return cast("int", self.thread_id())  # pyright: ignore[reportUnknownMemberType] - as the stubs have it
+
+    def change(self, sql: str) -> "Changed":
+        self.run(sql)
+        affected, message = (
+            cast("tuple[int, bytes | None]", (self._result.affected_rows, self._result.message)) if self._result else (0, b"")
+        )
+        found = _DUPLICATES.search(message or b"")
+        return Changed(affected, int(found[1]) if found else None)
 
     def begin_result(self, sql: str) -> MySQLResult:
         """Sends *sql*; its rows are left to be read."""
@@ -251,6 +273,10 @@ class Wire:
     def execute(self, sql: str) -> None:
         """A statement of ours that returns nothing."""
         self._driver.run(sql)
+
+    def change(self, sql: str) -> "Changed":
+        """Runs a statement that changes rows and returns none."""
+        return self._driver.change(sql)
 
     def fetch(self, sql: str) -> list[tuple[Raw, ...]]:
         """All rows of a statement of ours. Raises RowTooLarge where they are more than anybody's schema has."""

@@ -585,8 +585,8 @@ _TOLD = (
                 "docs/runbook.md",
                 "A charge that timed out may have happened. Never send it again by hand.",
                 (
-                    "A charge that timed out may have happened. Sent again with the same key, it is answered again\nand takes no money; "
-                    "with a new key it is a second charge."
+                    "A charge that timed out may have happened. Sent again with the same key, it is answered again\n"
+                    "and takes no money; with a new key it is a second charge."
                 ),
             ),
         ),

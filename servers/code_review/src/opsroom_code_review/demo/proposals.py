@@ -134,7 +134,7 @@ _FILTER_SWAPS = (
         "shop/export.py",
         (
             "def export_orders(database: Database, out: TextIO) -> int:\n"
-            '    """Writes all orders, the oldest first, and tells how many."""\n'
+            '    """Writes all orders, the oldest first, and tells how many there were."""\n'
         ),
         (
             "def export_orders(database: Database, out: TextIO, since: date | None = None, until: date | None = None) -> int:\n"

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from opsroom_shared.errors import NotPermitted, ToolFailure
 from sqlglot import exp
 
-from .secret_lineage import Follower, parsed
+from .secret_lineage import Follower
 from .secret_names import Policy
 from .secret_scope import Dialect, Output, Outputs, Relation, Unfollowed
+from .secret_syntax import parsed
 from .secret_writes import WriteFollower
 from .write_safety import Write
 

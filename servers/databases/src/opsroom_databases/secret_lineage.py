@@ -1,35 +1,18 @@
 """Follows secret columns through a query: which columns of its result they become, and where they are used otherwise. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, cast
 
-import sqlglot
 from opsroom_shared.errors import NotPermitted
 from sqlglot import exp
-from sqlglot.dialects.dialect import Dialect as Parser
-from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import TokenType
 
 from .secret_scope import NOTHING, Dialect, Output, Outputs, Relation, Scope, Source, Unfollowed, distinct, origins_of, renamed
+from .secret_syntax import column_aliases, is_parenthesised_join, names_index, nodes, shows_nothing, standing_alone, written_names
 from .sql_position import marked
 
 _DEEPEST = 60
-_AROUND_POSITIONS = (
-    exp.Order,
-    exp.Ordered,
-    exp.Group,
-    exp.Distinct,
-    exp.Tuple,
-    exp.Paren,
-    exp.Collate,
-    exp.Neg,
-    exp.Cast,
-    exp.Rollup,
-    exp.Cube,
-    exp.GroupingSets,
-)
 _SYSTEM = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"})
 
 
@@ -42,26 +25,6 @@ class _Named:
 
 
 Known: TypeAlias = Mapping[str, _Named]
-
-
-def parsed(sql: str, dialect: Dialect) -> exp.Expr:
-    """The tree of one query. Raises Unfollowed."""
-    try:
-        parser = Parser.get_or_raise(dialect.name)
-        tokens = parser.tokenize(sql)
-        for index, token in enumerate(tokens):
-            if sql[token.start : token.end + 1].lower() in dialect.plain_words:
-                tokens[index] = type(token)(
-                    TokenType.VAR, token.text, token.line, token.col, token.start, token.end, token.comments
-                )
-        while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
-            tokens.pop()
-        trees = parser.parser(error_level=sqlglot.ErrorLevel.IMMEDIATE).parse(tokens, sql)
-    except (SqlglotError, RecursionError):
-        raise Unfollowed("it is written in a way that the parser does not know") from None
-    if len(trees) != 1 or trees[0] is None:
-        raise Unfollowed("it is not one query")
-    return trees[0]
 
 
 class Follower:
@@ -107,7 +70,7 @@ class Follower:
         for node in tree.walk():
             if isinstance(node, exp.Identifier | exp.Var | exp.Anonymous):
                 named[node.name.casefold()] += 1
-        written = _named(self._sql, self._dialect)
+        written = written_names(self._sql, self._dialect)
         if missing := [name for name in self._names if written[name] > named[name]]:
             raise Unfollowed(f"{missing[0]} stands where no column is expected")
 
@@ -146,7 +109,7 @@ class Follower:
                 inside = {each: named for each, named in worked.items() if each != name}
                 if name in known:
                     inside[name] = known[name]
-                outputs = renamed(self._query(body, inside, outer), _column_aliases(cte))
+                outputs = renamed(self._query(body, inside, outer), column_aliases(cte))
             worked[name] = _Named(distinct(outputs))
         return worked
 
@@ -157,7 +120,7 @@ class Follower:
         first: exp.Expr = cte.this
         while isinstance(first, exp.SetOperation | exp.Subquery):
             first = first.this
-        shape = renamed(self._query(first, known, outer), _column_aliases(cte))
+        shape = renamed(self._query(first, known, outer), column_aliases(cte))
         clean = None if shape is None else tuple(Output(column.name) for column in shape)
         outputs = self._query(cte.this, {**known, name: _Named(clean)}, outer)
         secrets = origins_of(outputs)
@@ -241,7 +204,7 @@ class Follower:
 
     def _from(self, node: exp.Expr, known: Known, scope: Scope, using: Sequence[str] | None = None) -> None:
         """Adds what stands in FROM or JOIN. *using* names the columns that both sides share and that are shown once."""
-        if _is_parenthesised_join(node):
+        if is_parenthesised_join(node):
             if node.alias:
                 raise Unfollowed("a join in parentheses has a name")
             self._parenthesised(node, known, scope, using)
@@ -291,7 +254,7 @@ class Follower:
         alias = node.alias_or_name.casefold()
         for key, value in node.args.items():
             if key not in ("this", "db", "catalog", "alias", "joins"):
-                for part in _nodes(value):
+                for part in nodes(value):
                     self._refuse(self._flow(part, known, scope), part)
         if not isinstance(node.this, exp.Identifier):
             return self._table_function(node, known, scope)
@@ -301,7 +264,7 @@ class Follower:
                 raise Unfollowed(f"{node.name} may be a table or a common table expression")
             return self._derived(alias, named.columns, renames)
         source = self._table_source(f"{node.db}.{node.name}" if node.db else node.name, alias)
-        if source.secret and _names_index(node):
+        if source.secret and names_index(node):
             raise Unfollowed("it names an index, and rows that come in the order of one tell of its columns")
         return replace(source, columns=renamed(source.columns, renames))
 
@@ -340,7 +303,7 @@ class Follower:
             self._refuse(shared, join, "in a join")
         for key, value in join.args.items():
             if key not in ("this", "using"):
-                for part in _nodes(value):
+                for part in nodes(value):
                     self._condition(part, known, scope)
 
     def _projection(self, node: exp.Expr, known: Known, scope: Scope) -> Outputs:
@@ -385,14 +348,14 @@ class Follower:
         for key, value in node.args.items():
             if key in read:
                 continue
-            for part in _nodes(value):
+            for part in nodes(value):
                 if key in ("order", "group", "distinct") or isinstance(part, exp.Order | exp.Group):
                     self._positions(part, outputs)
                 self._condition(part, known, scope)
 
     def _positions(self, clause: exp.Expr, outputs: Outputs) -> None:
         """Refuses a number in *clause* that stands for a masked column of the result."""
-        for number in _standing_alone(clause):
+        for number in standing_alone(clause):
             chosen = outputs or ()
             if number.name.isdecimal():
                 chosen = chosen[max(int(number.name[:6]) - 1, 0) : int(number.name[:6])]
@@ -426,7 +389,7 @@ class Follower:
             return NOTHING if isinstance(node.parent, exp.Count) else scope.secret
         if isinstance(node, exp.Table | exp.In):
             return self._relation_as_value(node, known)
-        if _shows_nothing(node) and self._plain(cast("exp.Column", node.this), scope) is not None:
+        if shows_nothing(node) and self._plain(cast("exp.Column", node.this), scope) is not None:
             return NOTHING
         return self._word(node, scope)
 
@@ -502,61 +465,3 @@ def refusal(origins: Iterable[str], place: str = "") -> str:
         f"{place or 'here'}: only as a plain column of the result, with IS NULL or IS NOT NULL, or in count(). "
         f"A person shows {'it' if one else 'them'} with mask_except = [{setting}] in the settings of this database."
     )
-
-
-def _standing_alone(clause: exp.Expr) -> Iterator[exp.Literal]:
-    """The literals of ORDER BY, GROUP BY or DISTINCT ON that are no part of an expression."""
-    waiting = [clause]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, exp.Literal):
-            yield node
-        elif isinstance(node, _AROUND_POSITIONS):
-            waiting += node.iter_expressions()
-
-
-def _named(sql: str, dialect: Dialect) -> Counter[str]:
-    """How often each name stands in *sql*, but for those that are called or given columns."""
-    try:
-        tokens = Parser.get_or_raise(dialect.name).tokenize(sql)
-    except SqlglotError:
-        raise Unfollowed("it is written in a way that the parser does not know") from None
-    following = [*tokens[1:], None]
-    return Counter(
-        token.text.casefold()
-        for token, after in zip(tokens, following, strict=True)
-        if token.token_type != TokenType.STRING and (after is None or after.token_type != TokenType.L_PAREN)
-    )
-
-
-def _shows_nothing(node: exp.Expr) -> bool:
-    """Whether *node* tells of a column only whether it is NULL, which its mask tells as well."""
-    if isinstance(node, exp.Is):
-        return (
-            isinstance(node.expression, exp.Null)
-            and isinstance(node.this, exp.Column)
-            and not isinstance(node.this.this, exp.Star)
-        )
-    if isinstance(node, exp.Count):
-        return isinstance(node.this, exp.Column) and not isinstance(node.this.this, exp.Star) and not node.expressions
-    return False
-
-
-def _is_parenthesised_join(node: exp.Expr) -> bool:
-    inner = node.this if isinstance(node, exp.Subquery) else None
-    return isinstance(inner, exp.Table) or (isinstance(inner, exp.Subquery) and bool(inner.alias or inner.args.get("joins")))
-
-
-def _names_index(table: exp.Table) -> bool:
-    return bool(table.args.get("hints")) or isinstance(table.args.get("indexed"), exp.Expr)
-
-
-def _column_aliases(cte: exp.Expr) -> list[str]:
-    alias = cte.args.get("alias")
-    return [column.name for column in alias.args.get("columns") or ()] if isinstance(alias, exp.TableAlias) else []
-
-
-def _nodes(value: object) -> list[exp.Expr]:
-    if isinstance(value, exp.Expr):
-        return [value]
-    return [each for each in cast("list[object]", value) if isinstance(each, exp.Expr)] if isinstance(value, list) else []

@@ -2,7 +2,7 @@
 
 import re
 
-_PLAIN = re.compile(r'[^\x00-\x1f\x7f"\\\ud800-\udfff]*')
+_PLAIN = re.compile(r"[^\x00-\x1f\x7f\u2028\u2029\ud800-\udfff]*")
 _ESCAPES = {"a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, '"': 34, "\\": 92}
 _LETTERS = {number: letter for letter, number in _ESCAPES.items()}
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL)
@@ -10,8 +10,8 @@ _ESCAPE = re.compile(rb'\\([0-3][0-7]{2}|[abtnvfr"\\])')
 
 
 def shown(path: str) -> str:
-    """*path* as it is given to a reader: quoted if it holds control characters, quotes or bytes that are no UTF-8."""
-    if _PLAIN.fullmatch(path):
+    """*path* as it is given to a reader: quoted if it holds control characters or bytes that are no UTF-8, or looks quoted."""
+    if _PLAIN.fullmatch(path) and given(path) == path:
         return path
     return '"' + "".join(_escaped(character) for character in path) + '"'
 
@@ -43,8 +43,8 @@ def _byte(escape: re.Match[bytes]) -> bytes:
 
 
 def _escaped(character: str) -> str:
-    if _PLAIN.fullmatch(character):
-        return character
     if (number := ord(character)) in _LETTERS:
         return "\\" + _LETTERS[number]
+    if _PLAIN.fullmatch(character):
+        return character
     return "".join(f"\\{byte:03o}" for byte in character.encode(errors="surrogateescape"))

@@ -1,12 +1,15 @@
 """The settings of the code review server: which systems, what may be sent to them, and whose words are trusted."""
 
+import argparse
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from opsroom_shared.settings import ServerSettings
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
+from typing_extensions import override
 
 from .models import ProviderKind
 
@@ -44,6 +47,9 @@ class CodeReviewSettings(ServerSettings):
 
     providers: dict[str, ProviderSettings] = Field(default_factory=dict, description="The systems by name.")
     allow_accept: bool = Field(default=False, description="With allow_writes, let submit_review accept changes.")
+    accept_needs_reading: bool = Field(
+        default=True, description="Accept a version only after read_diff has shown all of it in this process."
+    )
     allow_mentions: bool = Field(
         default=False, description="Send mentions, closing words and commands in texts as they are, so that they act."
     )
@@ -57,3 +63,33 @@ class CodeReviewSettings(ServerSettings):
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name for a provider: letters, digits, _ . - and at most 64 of them")
         return value
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--repo",
+        dest="providers",
+        metavar="PATH",
+        action=_AddRepository,
+        help="a git repository to review in; repeatable. Its folder's name is the name of the system",
+    )
+
+
+class _AddRepository(argparse.Action):
+    """Collects paths into the `providers` setting."""
+
+    @override
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        path = Path(str(values)).expanduser().absolute()
+        stem = re.sub(r"[^A-Za-z0-9_.-]", "_", path.name)
+        name = stem if _NAME.fullmatch(stem) else "local"
+        providers: dict[str, dict[str, str]] = getattr(namespace, self.dest, {})
+        if name in providers:
+            raise argparse.ArgumentError(self, f"two repositories are named {name}; give them names in the file of --config")
+        setattr(namespace, self.dest, {**providers, name: {"kind": "local", "path": str(path)}})

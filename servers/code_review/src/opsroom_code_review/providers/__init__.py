@@ -1,10 +1,11 @@
 """The systems behind the tools: one narrow Protocol, one package or module per system."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Protocol, TypeVar
 
+from opsroom_shared.config import ConfigError
 from pydantic import JsonValue
 
 from ..diffs import FileDiff, Side
@@ -23,6 +24,9 @@ from ..models import (
     Verdict,
     Vocabulary,
 )
+
+if TYPE_CHECKING:
+    from ..settings import CodeReviewSettings, ProviderSettings
 
 T = TypeVar("T")
 
@@ -260,3 +264,44 @@ class Provider(Protocol):
     async def save_task(self, edit: TaskEdit) -> TaskSaved: ...
 
     async def aclose(self) -> None: ...
+
+
+def open_provider(name: str, settings: "ProviderSettings", server: "CodeReviewSettings") -> Provider:
+    """The provider for one configured system; it connects to nothing before its first call. Raises ConfigError."""
+    try:
+        return _OPENERS[settings.kind](name, settings, server)
+    except ValueError as error:
+        raise ConfigError(f"providers.{name}: {error}") from None
+
+
+# What one kind of system needs is imported by the first of its kind.
+def _local(name: str, settings: "ProviderSettings", server: "CodeReviewSettings") -> Provider:
+    from .local import LocalProvider
+
+    return LocalProvider(name, settings, server)
+
+
+def _phabricator(name: str, settings: "ProviderSettings", server: "CodeReviewSettings") -> Provider:
+    from .phabricator import PhabricatorProvider
+
+    return PhabricatorProvider(name, settings, server)
+
+
+def _github(name: str, settings: "ProviderSettings", server: "CodeReviewSettings") -> Provider:
+    from .github import GitHubProvider
+
+    return GitHubProvider(name, settings, server)
+
+
+def _gitlab(name: str, settings: "ProviderSettings", server: "CodeReviewSettings") -> Provider:
+    from .gitlab import GitLabProvider
+
+    return GitLabProvider(name, settings, server)
+
+
+_OPENERS: "Mapping[ProviderKind, Callable[[str, ProviderSettings, CodeReviewSettings], Provider]]" = {
+    "local": _local,
+    "phabricator": _phabricator,
+    "github": _github,
+    "gitlab": _gitlab,
+}

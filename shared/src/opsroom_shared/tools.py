@@ -132,7 +132,26 @@ def _inlined(tool: FunctionTool) -> FunctionTool:
     """*tool* with schemas that have no references. fastmcp would inline them for every list, and every call over HTTP lists."""
     schema = tool.output_schema
     inlined = schema if schema is None else dereference_refs(schema)
-    return tool.model_copy(update={"parameters": dereference_refs(tool.parameters), "output_schema": inlined})
+    return tool.model_copy(update={"parameters": _without_nulls(dereference_refs(tool.parameters)), "output_schema": inlined})
+
+
+def _without_nulls(schema: dict[str, object]) -> dict[str, object]:
+    """*schema* of arguments without what all pay for and nobody needs: that an optional one may be null, and is so if left out.
+
+    A null is accepted as before: the function's own types decide that.
+    """
+    slim: dict[str, object] = {}
+    for key, value in schema.items():
+        if isinstance(value, dict):
+            slim[key] = _without_nulls(cast("dict[str, object]", value))
+        elif not (key == "default" and (value is None or value is False or value == "")):
+            slim[key] = value
+    choices = cast("list[dict[str, object]]", schema.get("anyOf", []))
+    others = [choice for choice in choices if choice != {"type": "null"}]
+    if len(others) == 1 < len(choices):
+        del slim["anyOf"]
+        slim = {**_without_nulls(others[0]), **slim}
+    return slim
 
 
 def _admitting_errors(schema: dict[str, object]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import cast
 from opsroom_shared.errors import InvalidInput, NotFound, Unavailable
 from pydantic import Field, JsonValue
 
+from ...diff_context import with_context
 from ...diff_parser import parse_hunks, parse_patch
 from ...diffs import FileDiff, FileKind, Hunk
 from .cache import Cache
@@ -114,9 +115,10 @@ class Diffs:
 
     async def files(self, number: int, *, context: int = _RENDERED_CONTEXT) -> list[FileDiff]:
         """What a diff changes, with *context* lines where they were uploaded."""
-        if context <= _RENDERED_CONTEXT:
-            return [_with_context(file, context) for file in await self._rendered(number)]
-        return [_with_context(file, context) for file in await self._stored(number)]
+        if context > _RENDERED_CONTEXT:
+            return _with_context(await self._stored(number), context)
+        files = await self._rendered(number)
+        return files if context == _RENDERED_CONTEXT else _with_context(files, context)
 
     async def between(self, since: int, number: int, *, context: int, wanted: Callable[[str], bool]) -> list[FileDiff]:
         """What is different between two versions, each seen as what it makes of the base that they share."""
@@ -166,23 +168,5 @@ def _wanted(files: list[FileDiff], wanted: Callable[[str], bool]) -> list[FileDi
     return [file for file in files if wanted(file.path) or (file.old_path is not None and wanted(file.old_path))]
 
 
-def _with_context(file: FileDiff, context: int) -> FileDiff:
-    """*file* with no more than *context* unchanged lines around each change; more than were sent there cannot be."""
-    hunks = [part for hunk in file.hunks for part in _parts(hunk, context)]
-    return replace(file, hunks=tuple(hunks)) if hunks != list(file.hunks) else file
-
-
-def _parts(hunk: Hunk, context: int) -> list[Hunk]:
-    keep: set[int] = set()
-    for at, line in enumerate(hunk.lines):
-        if line.sign != " ":
-            keep.update(range(max(at - context, 0), min(at + context + 1, len(hunk.lines))))
-    if not keep or len(keep) == len(hunk.lines):
-        return [hunk]
-    parts: list[list[int]] = []
-    for at in sorted(keep):
-        if parts and parts[-1][-1] == at - 1:
-            parts[-1].append(at)
-        else:
-            parts.append([at])
-    return [Hunk(tuple(hunk.lines[at] for at in part), hunk.heading) for part in parts]
+def _with_context(files: list[FileDiff], context: int) -> list[FileDiff]:
+    return [replace(file, hunks=with_context(file.hunks, context)) for file in files]

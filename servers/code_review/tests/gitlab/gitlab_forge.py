@@ -278,7 +278,7 @@ def merge_request(number: int, **changes: JsonValue) -> Json:
         "diff_refs": {"base_sha": BASE, "head_sha": HEAD, "start_sha": START},
         "source_branch": "count-retries",
         "target_branch": "main",
-        "updated_at": f"2026-11-03T10:{number:02}:00.000Z",
+        "updated_at": f"2026-11-03T{10 + number // 60}:{number % 60:02}:00.000Z",
         "web_url": f"https://gitlab.test/group/app/-/merge_requests/{number}",
         "references": {"short": f"!{number}", "relative": f"!{number}", "full": f"group/app!{number}"},
         "detailed_merge_status": "not_approved",

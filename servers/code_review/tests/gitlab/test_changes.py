@@ -1,5 +1,7 @@
 """One merge request, and finding some."""
 
+from datetime import UTC, datetime
+
 import pytest
 from gitlab_forge import ALICE, BOB, BOT, CAROL, HEAD, MR, OLDER, Answer, Forge, Json, entry, merge_request
 from opsroom_code_review.models import ChangedFile, ChangeState, Person, Reviewer
@@ -155,6 +157,45 @@ async def test_listing_asks_for_what_gitlab_can_filter(gitlab: GitLabProvider, f
         "search": ["retries"],
         "in": ["title,description"],
     }
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        (ChangeQuery(role="author"), {"author_username": ["bob"]}),
+        (ChangeQuery(role="author", author="bob"), {"author_username": ["bob"]}),
+        (ChangeQuery(role="reviewer"), {"reviewer_username": ["bob"]}),
+        (ChangeQuery(role="reviewer", author="alice"), {"reviewer_username": ["bob"], "author_username": ["alice"]}),
+        (ChangeQuery(updated_since=datetime(2026, 11, 1, tzinfo=UTC)), {"updated_after": ["2026-11-01T00:00:00+00:00"]}),
+        (ChangeQuery(state="all"), {"state": ["all"]}),
+    ],
+)
+async def test_role_is_about_the_account(
+    gitlab: GitLabProvider, forge: Forge, query: ChangeQuery, sent: dict[str, list[str]]
+) -> None:
+    """Whose changes and whose reviews are GitLab's parameters, with the account's own name."""
+    forge.answers[ALL] = []
+
+    await gitlab.find_changes(query, Page())
+
+    asked = forge.asked(ALL)[0].query
+    assert {name: asked[name] for name in sent} == sent
+
+
+async def test_role_author_of_others_is_refused(gitlab: GitLabProvider) -> None:
+    """What somebody else wrote is found without the role."""
+    with pytest.raises(InvalidInput, match="leave out role"):
+        await gitlab.find_changes(ChangeQuery(role="author", author="alice"), Page())
+
+
+async def test_part_of_any_length_is_given(gitlab: GitLabProvider, forge: Forge) -> None:
+    """More than GitLab gives in one page is put together from several."""
+    forge.answers[LIST] = [merge_request(number) for number in range(1, 131)]
+
+    found = await gitlab.find_changes(ChangeQuery(repo="group/app"), Page(limit=120))
+
+    assert len(found.items) == 120
+    assert found.position == [2, 20, 100]
 
 
 async def test_pages_follow_one_another_without_gap_or_repeat(gitlab: GitLabProvider, forge: Forge) -> None:

@@ -6,7 +6,7 @@ from opsroom_code_review.models import BoardColumn, Person
 from opsroom_code_review.providers import Page, TaskEdit, TaskQuery
 from opsroom_code_review.providers.gitlab import GitLabProvider
 from opsroom_code_review.settings import CodeReviewSettings, ProviderSettings
-from opsroom_shared.errors import InvalidInput, NotFound
+from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted
 
 PROJECT = "/projects/group/app"
 LIST, ALL = f"GET {PROJECT}/issues", "GET /issues"
@@ -21,12 +21,16 @@ def tracker(forge: Forge) -> Forge:
     lists: list[Json] = [{"label": {"name": name}} for name in ("todo", "doing", "done")]
     lists.append({"id": 9})  # a list of an assignee, which has no label
 
+    def labels(request: Request) -> Answer:
+        words = request.query.get("search", [""])[0].casefold()
+        return Answer([{"id": number, "name": name} for number, name in enumerate(LABELS) if words in name])
+
     def put(request: Request) -> Answer:
         kept.update({key: value for key, value in request.body.items() if key in kept})
         return Answer(kept)
 
     forge.answers |= {
-        f"GET {PROJECT}/labels": [{"id": number, "name": name} for number, name in enumerate(LABELS)],
+        f"GET {PROJECT}/labels": labels,
         f"GET {PROJECT}/boards": [{"id": 1, "name": "Work", "lists": [*lists]}],
         f"GET {PROJECT}/milestones": [{"id": 31, "title": "v1.2"}, {"id": 32, "title": "v1.3"}],
         LIST: [issue(3), issue(4, labels=["priority::high"], assignees=[], milestone=None, author=BOB)],
@@ -220,15 +224,24 @@ async def test_what_gitlab_cannot_do_is_refused_in_words(
     assert tracker.written() == []
 
 
-async def test_comment_that_was_not_posted_is_told(gitlab: GitLabProvider, tracker: Forge) -> None:
-    """If the issue was changed and the comment was not posted, both are said."""
+async def test_comment_that_was_not_posted_is_a_failure(gitlab: GitLabProvider, tracker: Forge) -> None:
+    """The rest of the call may be repeated, so that what was not said can be said again."""
     tracker.answers[NOTES] = Answer({"message": "403 Forbidden"}, 403)
 
-    saved = await gitlab.save_task(TaskEdit(task="group/app#3", title="T", comment="Seen."))
+    with pytest.raises(NotPermitted):
+        await gitlab.save_task(TaskEdit(task="group/app#3", title="T", comment="Seen."))
 
-    assert saved.changed == ["title"]
-    assert saved.note is not None
-    assert "comment was not posted" in saved.note
+    assert tracker.written() == [PUT, NOTES]
+
+
+async def test_made_issue_without_its_comment_is_told(gitlab: GitLabProvider, tracker: Forge) -> None:
+    """A failure would lead to a second issue; so what is missing of the first is said."""
+    tracker.answers[NOTES] = Answer({"commands_changes": {}}, 202)
+
+    saved = await gitlab.save_task(TaskEdit(project="group/app", title="New", comment="Seen."))
+
+    assert saved.changed == ["created"]
+    assert saved.note == "The comment was not posted: GitLab carried out commands in the comment, and posted nothing."
 
 
 async def test_project_without_boards_has_no_columns(gitlab: GitLabProvider, tracker: Forge) -> None:

@@ -10,29 +10,29 @@ from ...models import BoardColumn, Vocabulary
 from .wire import Board, Label
 
 STATUSES = ("opened", "closed")
-_PRIORITY = "priority::"
+PRIORITY = "priority::"
 _MOST_NAMED = 30
 
 
 @dataclass(frozen=True)
 class Words:
-    """What labels and boards a project has. GitLab makes a label of any unknown word, so words are held against these."""
+    """The columns and priorities of a project. GitLab makes a label of any unknown word, so words are held against these."""
 
-    labels: tuple[str, ...]
+    priority_labels: tuple[str, ...]
     boards: tuple[tuple[str, tuple[str, ...]], ...]
     """The name of each board, with the labels of its columns from left to right."""
 
     @classmethod
     def of(cls, labels: Iterable[Label], boards: Iterable[Board]) -> "Words":
         return cls(
-            tuple(label.name for label in labels),
+            tuple(label.name for label in labels if label.name.casefold().startswith(PRIORITY)),
             tuple((board.name, tuple(each.label.name for each in board.lists if each.label)) for board in boards),
         )
 
     @property
     def priorities(self) -> list[str]:
         """GitLab has no priorities. Many projects give them by labels such as `priority::high`."""
-        return [label[len(_PRIORITY) :] for label in self.labels if label.casefold().startswith(_PRIORITY)]
+        return [label[len(PRIORITY) :] for label in self.priority_labels]
 
     @property
     def columns(self) -> list[str]:
@@ -41,22 +41,15 @@ class Words:
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(statuses=list(STATUSES), priorities=self.priorities, columns=self.columns)
 
-    def label(self, word: str) -> str:
-        """The label that is called *word*. Raises InvalidInput with those that there are."""
-        return _only(word, self.labels, "label")
-
     def priority(self, word: str) -> str:
-        """The label of the priority *word*."""
+        """The label of the priority *word*. Raises InvalidInput with those that there are."""
+        if not self.priority_labels:
+            raise InvalidInput(f"GitLab has no priorities, and this project has no labels that begin with {PRIORITY}.")
         known = self.priorities
-        if not known:
-            raise InvalidInput(f"GitLab has no priorities, and this project has no labels that begin with {_PRIORITY}.")
-        return self.label(f"{_PRIORITY}{_only(word, known, 'priority')}")
-
-    def priority_labels(self) -> list[str]:
-        return [label for label in self.labels if label.casefold().startswith(_PRIORITY)]
+        return self.priority_labels[known.index(only(word, known, "priority"))]
 
     def column(self, word: str) -> str:
-        return _only(word, self.columns, "column")
+        return only(word, self.columns, "column")
 
     def beside(self, column: str) -> list[str]:
         """The other columns of the boards that have *column*: an issue that moves leaves them."""
@@ -68,10 +61,11 @@ class Words:
 
 
 def priority_of(labels: Iterable[str]) -> str | None:
-    return next((label[len(_PRIORITY) :] for label in labels if label.casefold().startswith(_PRIORITY)), None)
+    return next((label[len(PRIORITY) :] for label in labels if label.casefold().startswith(PRIORITY)), None)
 
 
-def _only(word: str, known: Sequence[str], kind: str) -> str:
+def only(word: str, known: Sequence[str], kind: str) -> str:
+    """The one of *known* that *word* means. Raises InvalidInput with all of them."""
     folded = word.strip().casefold()
     exact = next((each for each in known if each == word), None)
     found = exact or next((each for each in known if each.casefold() == folded), None)

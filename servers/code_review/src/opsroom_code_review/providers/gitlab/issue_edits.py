@@ -1,6 +1,7 @@
 """Making issues and changing them: only what is asked, and only with words that the project has."""
 
 import asyncio
+from collections.abc import Iterable
 
 from opsroom_shared.errors import InvalidInput, ToolFailure
 from opsroom_shared.outside import clean
@@ -18,6 +19,13 @@ from .references import Item, Site, project_path
 from .wire import Issue, Milestone, Note
 
 _MOST_PAGES = 5
+_CHANGED = {
+    "description": "body",
+    "state_event": "status",
+    "assignee_ids": "owner",
+    **dict.fromkeys(("add_labels", "remove_labels", "milestone_id"), "projects"),
+}
+"""What a parameter of GitLab's changes, where it has another name here."""
 
 
 class IssueEdits:
@@ -36,8 +44,8 @@ class IssueEdits:
             raise InvalidInput("A new task needs project, such as group/project, and title.")
         if edit.status is not None and state_of(edit.status) != "opened":
             raise InvalidInput("A new issue is opened; it can be closed afterwards.")
-        path, words = project_path(edit.project), await self._issues.words(edit.project)
-        adds, _, milestone = await self._marks(edit, words, path)
+        words = await self._issues.words(edit.project)
+        adds, _, milestone = await self._marks(edit, words, edit.project)
         payload: dict[str, JsonValue] = {"title": edit.title, "description": self._linked(edit.body or "", edit)}
         if adds:
             payload["labels"] = ",".join(adds)
@@ -45,9 +53,15 @@ class IssueEdits:
             payload["milestone_id"] = milestone
         if edit.owner is not None and edit.owner != "none":
             payload["assignee_ids"] = [(await self._people.named(edit.owner)).id]
-        issue = await self._api.made(Issue, "POST", f"{path}/issues", payload)
-        note = await self._comment(Item(issue.project, issue.iid, "#"), edit.comment)
-        return await self._saved(issue, words, ["created", *(["comment"] if edit.comment and note is None else [])], note)
+        issue = await self._api.made(Issue, "POST", f"{project_path(edit.project)}/issues", payload)
+        changed, note = ["created"], None
+        if edit.comment is not None:
+            try:
+                await self._comment(Item(issue.project, issue.iid, "#"), edit.comment)
+                changed.append("comment")
+            except ToolFailure as failure:  # the issue is there: a failure of the whole would make a second one
+                note = f"The comment was not posted: {failure}"
+        return await self._saved(issue, words, changed, note)
 
     async def _change(self, edit: TaskEdit, reference: str) -> TaskSaved:
         item = self._issues.item(reference)
@@ -57,19 +71,18 @@ class IssueEdits:
             self._api.one(Issue, item.path, missing=f"There is no issue {item}, or this account may not see it."),
             self._issues.words(item.project),
         )
-        payload = await self._payload(edit, issue, words, project_path(item.project))
-        changed = list(payload)
+        payload = await self._payload(edit, issue, words)
         if payload:
             issue = await self._api.made(Issue, "PUT", item.path, payload)
-        note = await self._comment(item, edit.comment)
-        names = {"description": "body", "state_event": "status", "assignee_ids": "owner", "milestone_id": "projects"}
-        words_for = [names.get(key, "projects" if key.endswith("labels") else key) for key in changed]
-        commented = ["comment"] if edit.comment is not None and note is None else []
-        return await self._saved(issue, words, list(dict.fromkeys([*words_for, *commented])), note)
+        changed = list(dict.fromkeys(_CHANGED.get(key, key) for key in payload))
+        if edit.comment is not None:
+            await self._comment(item, edit.comment)
+            changed.append("comment")
+        return await self._saved(issue, words, changed, None)
 
-    async def _payload(self, edit: TaskEdit, issue: Issue, words: Words, path: str) -> dict[str, JsonValue]:
+    async def _payload(self, edit: TaskEdit, issue: Issue, words: Words) -> dict[str, JsonValue]:
         """What differs from what is asked."""
-        adds, removes, milestone = await self._marks(edit, words, path)
+        adds, removes, milestone = await self._marks(edit, words, issue.project)
         adds = [label for label in adds if label not in issue.labels]
         removes = [label for label in removes if label in issue.labels and label not in adds]
         payload: dict[str, JsonValue] = {}
@@ -102,10 +115,10 @@ class IssueEdits:
                 payload["state_event"] = "close" if state == "closed" else "reopen"
         return payload
 
-    async def _marks(self, edit: TaskEdit, words: Words, path: str) -> tuple[list[str], list[str], int | None]:
+    async def _marks(self, edit: TaskEdit, words: Words, project: str) -> tuple[list[str], list[str], int | None]:
         """The labels to add and to remove, and the milestone; 0 takes it away."""
-        adds = [words.label(each) for each in edit.add_projects if not each.startswith(MILESTONE)]
-        removes = [words.label(each) for each in edit.remove_projects if not each.startswith(MILESTONE)]
+        adds = await self._labels(project, edit.add_projects)
+        removes = await self._labels(project, edit.remove_projects)
         if edit.column is not None:
             column = words.column(edit.column)
             adds.append(column)
@@ -113,35 +126,31 @@ class IssueEdits:
         if edit.priority is not None:
             label = words.priority(edit.priority)
             adds.append(label)
-            removes += [each for each in words.priority_labels() if each != label]
+            removes += [each for each in words.priority_labels if each != label]
         milestones = [each for each in edit.add_projects if each.startswith(MILESTONE)]
         if len(milestones) > 1:
             raise InvalidInput("An issue has one milestone.")
         if milestones:
-            return adds, removes, await self._milestone(path, milestones[0][1:].strip('"'))
+            return adds, removes, await self._milestone(project, milestones[0][1:].strip('"'))
         return adds, removes, 0 if any(each.startswith(MILESTONE) for each in edit.remove_projects) else None
 
-    async def _milestone(self, path: str, title: str) -> int:
+    async def _labels(self, project: str, words: Iterable[str]) -> list[str]:
+        return [await self._issues.label(project, each) for each in words if not each.startswith(MILESTONE)]
+
+    async def _milestone(self, project: str, title: str) -> int:
         params = {"state": "active", "include_ancestors": "true"}
-        listed = await self._api.pages(Milestone, f"{path}/milestones", params, most=_MOST_PAGES)
+        listed = await self._api.pages(Milestone, f"{project_path(project)}/milestones", params, most=_MOST_PAGES)
         for milestone in listed.items:
             if milestone.title.casefold() == title.casefold():
                 return milestone.id
         names = ", ".join(clean(each.title, 60) for each in listed.items[:20]) or "none"
         raise InvalidInput(f"There is no milestone {clean(title, 60)!r} here. There are: {names}.")
 
-    async def _comment(self, item: Item, comment: str | None) -> str | None:
-        """Posts *comment*. Says why it is not there, where the rest of the task was saved."""
-        if comment is None:
-            return None
-        try:
-            response = await self._api.send("POST", f"{item.path}/notes", {"body": comment})
-            if response.status == 202:
-                return "GitLab carried out commands in the comment, and posted nothing."
-            self._api.parsed(Note, response)
-        except ToolFailure as failure:
-            return f"The comment was not posted: {failure}"
-        return None
+    async def _comment(self, item: Item, comment: str) -> None:
+        response = await self._api.send("POST", f"{item.path}/notes", {"body": comment})
+        if response.status == 202:
+            raise InvalidInput("GitLab carried out commands in the comment, and posted nothing.")
+        self._api.parsed(Note, response)
 
     async def _saved(self, issue: Issue, words: Words, changed: list[str], note: str | None) -> TaskSaved:
         trusted = await self._issues.trusted([issue])

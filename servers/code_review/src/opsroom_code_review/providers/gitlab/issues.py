@@ -9,14 +9,13 @@ from opsroom_shared.outside import clean
 
 from ...models import Task, Vocabulary
 from .. import Page, TaskQuery, TasksFound
-from .api import GitLabApi
-from .boards import STATUSES, Words, priority_of
+from .api import PER_PAGE, GitLabApi
+from .boards import PRIORITY, STATUSES, Words, only, priority_of
 from .people import People, person
 from .references import Item, Site, is_project, listing_path, project_path
 from .wire import Board, Issue, Label, MergeRequest
 
 _MOST_REFS = 100
-_MOST_PAGES = 5
 _STATES = {"open": "opened", "opened": "opened", "closed": "closed", "all": "all"}
 MILESTONE = "%"
 """How GitLab marks a milestone in texts, and how one is told from a label here."""
@@ -29,9 +28,9 @@ class Issues:
     async def find(self, query: TaskQuery, page: Page) -> TasksFound:
         if query.refs:
             return TasksFound(await self._named(query.refs))
-        number = page.position if page.position is not None else [1, page.limit]
+        number = page.position if page.position is not None else [1, min(page.limit, PER_PAGE)]
         match number:
-            case [int(at), int(size)] if at >= 1 and 1 <= size <= 100:
+            case [int(at), int(size)] if at >= 1 and 1 <= size <= PER_PAGE:
                 pass
             case _:
                 raise InvalidInput("The cursor is not one of this listing. Repeat the call without it.")
@@ -52,7 +51,9 @@ class Issues:
 
     async def _named(self, refs: Sequence[str]) -> list[Task]:
         """The issues *refs* in full, in that order. Raises NotFound for those that are not there."""
-        items = [self.item(ref) for ref in refs[:_MOST_REFS]]
+        if len(refs) > _MOST_REFS:
+            raise InvalidInput(f"At most {_MOST_REFS} tasks are read at once.")
+        items = [self.item(ref) for ref in refs]
         numbers: dict[str, list[str]] = defaultdict(list)
         for item in items:
             numbers[item.project].append(str(item.number))
@@ -96,9 +97,17 @@ class Issues:
         path = project_path(project)
         missing = f"There is no project {project}, or this account may not see it."
         labels, boards = await asyncio.gather(
-            self._api.pages(Label, f"{path}/labels", most=_MOST_PAGES, missing=missing), self._boards(path)
+            self._api.page(Label, f"{path}/labels", {"search": PRIORITY}, missing=missing), self._boards(path)
         )
         return Words.of(labels.items, boards)
+
+    async def label(self, project: str, word: str) -> str:
+        """The label of *project* that is called *word*. Raises InvalidInput with some that there are."""
+        path = f"{project_path(project)}/labels"
+        found = [label.name for label in (await self._api.page(Label, path, {"search": word})).items]
+        if not any(name.casefold() == word.strip().casefold() for name in found):
+            found += [label.name for label in (await self._api.page(Label, path)).items]
+        return only(word, list(dict.fromkeys(found)), "label")
 
     async def _boards(self, path: str) -> list[Board]:
         try:

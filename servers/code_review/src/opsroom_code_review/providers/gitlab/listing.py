@@ -113,7 +113,7 @@ class Listing:
 
     async def _walk(self, source: _Source, limit: int, at: _At, accepts: _Accepts | None) -> Found[Change]:
         """The next *limit* of a listing that fit, from *at*."""
-        size = at.size or (PER_PAGE if accepts or source.only_closed else limit)
+        size = at.size or (PER_PAGE if accepts or source.only_closed else min(limit, PER_PAGE))
         found: list[Change] = []
         looked = 0
         for _ in range(_MOST_PAGES):

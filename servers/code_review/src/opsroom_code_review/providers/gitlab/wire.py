@@ -8,11 +8,11 @@ Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{7,64}$")]
 """The id of a commit, which becomes part of addresses."""
 
 
-class Sent(BaseModel):
+class Rest(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class User(Sent):
+class User(Rest):
     id: int
     username: str
     state: str = "active"
@@ -20,11 +20,11 @@ class User(Sent):
     """Only what GitLab says of the account itself has it."""
 
 
-class Instance(Sent):
+class Instance(Rest):
     version: str
 
 
-class DiffRefs(Sent):
+class DiffRefs(Rest):
     """The three commits that a place in a diff is given by."""
 
     base_sha: Commit
@@ -32,18 +32,18 @@ class DiffRefs(Sent):
     start_sha: Commit
 
 
-class References(Sent):
+class References(Rest):
     full: str
 
 
-class PipelineHead(Sent):
+class PipelineHead(Rest):
     id: int
     status: str
     project_id: int | None = None
     web_url: str | None = None
 
 
-class MergeRequest(Sent):
+class MergeRequest(Rest):
     iid: int
     title: str
     description: str | None = None
@@ -69,7 +69,7 @@ class MergeRequest(Sent):
         return self.references.full.rpartition("!")[0]
 
 
-class DiffEntry(Sent):
+class DiffEntry(Rest):
     """One file of a diff. Collapsed, too large and undecodable ones have an empty *diff*."""
 
     old_path: str
@@ -85,55 +85,52 @@ class DiffEntry(Sent):
     diff: str = ""
 
 
-class DiffVersion(Sent):
+class DiffVersion(Rest):
     id: int
     head_commit_sha: str | None = None
-    base_commit_sha: str | None = None
-    start_commit_sha: str | None = None
     created_at: AwareDatetime | None = None
     diffs: list[DiffEntry] = Field(default_factory=list[DiffEntry])
 
 
-class Comparison(Sent):
+class Comparison(Rest):
     diffs: list[DiffEntry] = Field(default_factory=list[DiffEntry])
     compare_timeout: bool = False
 
 
-class Approver(Sent):
+class Approver(Rest):
     user: User
 
 
-class Approvals(Sent):
+class Approvals(Rest):
     approved: bool = False
     approved_by: list[Approver] = Field(default_factory=list[Approver])
     user_has_approved: bool = False
     user_can_approve: bool = False
 
 
-class Reviewing(Sent):
+class Reviewing(Rest):
     """One reviewer, and where their review stands."""
 
     user: User
     state: str = "unreviewed"
 
 
-class Blocking(Sent):
+class Blocking(Rest):
     """A dependency. What the account may not see is left out."""
 
     blocking_merge_request: MergeRequest | None = None
 
 
-class LineEnd(Sent):
+class LineEnd(Rest):
     old_line: int | None = None
     new_line: int | None = None
 
 
-class LineRange(Sent):
+class LineRange(Rest):
     start: LineEnd | None = None
-    end: LineEnd | None = None
 
 
-class Position(Sent):
+class Position(Rest):
     head_sha: str | None = None
     old_path: str | None = None
     new_path: str | None = None
@@ -142,7 +139,7 @@ class Position(Sent):
     line_range: LineRange | None = None
 
 
-class Note(Sent):
+class Note(Rest):
     id: int
     body: str = ""
     author: User | None = None
@@ -153,19 +150,19 @@ class Note(Sent):
     position: Position | None = None
 
 
-class Discussion(Sent):
+class Discussion(Rest):
     id: str
     notes: list[Note] = Field(default_factory=list[Note])
 
 
-class Draft(Sent):
+class Draft(Rest):
     """A comment that only its author sees."""
 
     id: int
     note: str = ""
 
 
-class Job(Sent):
+class Job(Rest):
     """A job, a trigger of another pipeline, or what an outside system reported about a commit."""
 
     id: int
@@ -174,25 +171,22 @@ class Job(Sent):
     allow_failure: bool = False
     web_url: str | None = None
     target_url: str | None = None
-    description: str | None = None
-    stage: str | None = None
 
 
-class CaseResult(Sent):
+class CaseResult(Rest):
     name: str = ""
-    classname: str | None = None
     file: str | None = None
     status: str = "unknown"
     system_output: str | dict[str, object] | None = None
     stack_trace: str | None = None
 
 
-class SuiteResult(Sent):
+class SuiteResult(Rest):
     name: str = ""
     test_cases: list[CaseResult] = Field(default_factory=list[CaseResult])
 
 
-class TestsReport(Sent):
+class TestsReport(Rest):
     test_suites: list[SuiteResult] = Field(default_factory=list[SuiteResult])
 
 
@@ -200,17 +194,17 @@ class Member(User):
     access_level: int = 0
 
 
-class Project(Sent):
+class Project(Rest):
     path_with_namespace: str
     default_branch: str | None = None
 
 
-class Milestone(Sent):
+class Milestone(Rest):
     id: int
     title: str
 
 
-class Issue(Sent):
+class Issue(Rest):
     iid: int
     title: str
     description: str | None = None
@@ -228,20 +222,20 @@ class Issue(Sent):
         return self.references.full.rpartition("#")[0]
 
 
-class Linked(Sent):
+class Linked(Rest):
     """An issue that a merge request names. One of an outside system has no reference."""
 
     references: References | None = None
 
 
-class Label(Sent):
+class Label(Rest):
     name: str
 
 
-class BoardList(Sent):
+class BoardList(Rest):
     label: Label | None = None
 
 
-class Board(Sent):
+class Board(Rest):
     name: str
     lists: list[BoardList] = Field(default_factory=list[BoardList])

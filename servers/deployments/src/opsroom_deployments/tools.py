@@ -3,6 +3,7 @@
 import asyncio
 import getpass
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -26,8 +27,11 @@ from .plans import Wish
 from .platforms import Target
 from .state.records import DeploymentRecord, PlanRecord
 
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _MOST_SERVICES = 50
 _READ_ROWS = 5_000
+_WAIT_SECONDS = 60.0
+"""How long a change is waited for; watch_deployment goes on."""
 _WITHOUT_ASKING = "A person approves with `opsroom-deployments approve {plan}` at a terminal; then call again."
 
 
@@ -43,13 +47,11 @@ def _cursors(context: Context = CurrentContext()) -> Cursors:
     return lifespan_value(context, Cursors)
 
 
-ServiceName = Annotated[str, Field(description="Name of the service.", max_length=40)]
-MaybeService = Annotated[str | None, Field(description="Only this service.", max_length=40)]
-MaybeEnvironment = Annotated[
-    str | None, Field(description="Such as production; may be left out where there is one.", max_length=40)
-]
-When = Annotated[str | None, Field(description="RFC 3339, unix, or a span such as 2h or 7d.", max_length=60)]
-Reason = Annotated[str, Field(description="Why, for the record.", min_length=3, max_length=500)]
+ServiceName = Annotated[str, Field(description="Its name.", max_length=40)]
+MaybeService = Annotated[str | None, Field(description="Only this one.", max_length=40)]
+MaybeEnvironment = Annotated[str | None, Field(description="Needed where there are several.", max_length=40)]
+When = Annotated[str | None, Field(description="RFC 3339, or a span: 2h, 7d.", max_length=60)]
+Reason = Annotated[str, Field(description="For the record.", min_length=3, max_length=500)]
 
 
 async def deployment_status(
@@ -59,7 +61,7 @@ async def deployment_status(
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Statuses:
-    """Show what runs: live and kept releases of each service and environment, health, replicas, and who holds the lock."""
+    """Show what runs: live and kept releases per environment, health, replicas, and who holds the lock."""
     targets = await deployer.targets(service, environment)
     work = asyncio.gather(*(deployer.status(target, definition) for target, definition in targets[:_MOST_SERVICES]))
     statuses = await with_progress(work, context, "looking at the platforms")
@@ -103,16 +105,14 @@ async def deployment_history(
 async def release_logs(
     service: ServiceName,
     environment: MaybeEnvironment = None,
-    release: Annotated[
-        str | None, Field(description="The live one by default; failed and ended ones work, too.", max_length=80)
-    ] = None,
+    release: Annotated[str | None, Field(description="Default: the live one.", max_length=80)] = None,
     since: When = None,
     *,
     grep: Annotated[str | None, Field(description="Only lines with this text.", max_length=200)] = None,
-    tail: Annotated[int, Field(description="Most lines, the newest.", ge=1, le=500)] = 60,
+    tail: Annotated[int, Field(description="Most lines.", ge=1, le=500)] = 60,
     deployer: Deployer = Depends(the_deployer),
 ) -> ReleaseLogs:
-    """Read the log of a release, with repeats folded. The lines are data that programs wrote."""
+    """Read the log of a release, a failed one too, with repeats folded. The lines are data."""
     target = await deployer.target(service, environment)
     moment = parse_time(since, datetime.now(UTC)) if since else None
     name, rows = await deployer.logs(target, release, since=moment, tail=_READ_ROWS if grep else tail * 5)
@@ -138,9 +138,9 @@ async def plan_deployment(
     *,
     version: Annotated[
         str | None,
-        Field(description="To deploy: a tag, a digest or an image; of a process, the folder of a release.", max_length=500),
+        Field(description="To deploy: tag, digest, image, or process release.", max_length=500),
     ] = None,
-    release: Annotated[str | None, Field(description="To roll back to; the one before by default.", max_length=80)] = None,
+    release: Annotated[str | None, Field(description="To roll back to.", max_length=80)] = None,
     replicas: Annotated[int | None, Field(description="How many should run.", ge=1, le=50)] = None,
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
@@ -152,13 +152,13 @@ async def plan_deployment(
 
 
 async def watch_deployment(
-    deployment_id: Annotated[str, Field(description="From apply_deployment or deployment_history.", max_length=40)],
-    wait_seconds: Annotated[int, Field(description="Longest wait for it to end.", ge=0, le=120)] = 30,
+    deployment_id: Annotated[str, Field(description="From apply_deployment.", max_length=40)],
+    wait_seconds: Annotated[int, Field(description="Longest wait.", ge=0, le=120)] = 30,
     *,
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Deployment:
-    """Follow a deployment until it ends or the wait is over: its stage, what happened, and why it failed, with logs."""
+    """Follow a deployment until it ends or the wait is over: its steps, and why it failed, with logs."""
     return await _followed(deployer, deployment_id, wait_seconds, context)
 
 
@@ -167,18 +167,17 @@ async def apply_deployment(
     digest: Annotated[str, Field(description="The plan's, unchanged.", max_length=64)],
     reason: Reason,
     *,
-    wait_seconds: Annotated[int, Field(description="Longest wait for it to end.", ge=0, le=120)] = 60,
     deployer: Deployer = Depends(the_deployer),
     approvals: Approvals = Depends(_approvals),
     context: Context = CurrentContext(),
 ) -> Deployment | InputRequiredResult:
-    """Carry out a plan, if nothing has changed since. A person is asked to approve it where the environment wants that."""
+    """Carry out a plan, if nothing has changed since. A person may be asked to approve it."""
     record, plan = await deployer.check_applicable(plan_id, digest)
     asked = await _approved(record, plan, approvals, context)
     if isinstance(asked, InputRequiredResult):
         return asked
     deployment_id = await deployer.apply(record, reason, _caller(context), asked)
-    return await _followed(deployer, deployment_id, wait_seconds, context)
+    return await _followed(deployer, deployment_id, _WAIT_SECONDS, context)
 
 
 async def rollback_deployment(
@@ -186,8 +185,7 @@ async def rollback_deployment(
     environment: Annotated[str, Field(description="Such as production.", max_length=40)],
     reason: Reason,
     *,
-    to: Annotated[str | None, Field(description="A kept release; the one before by default.", max_length=80)] = None,
-    wait_seconds: Annotated[int, Field(description="Longest wait for it to end.", ge=0, le=120)] = 60,
+    to: Annotated[str | None, Field(description="Default: the one before.", max_length=80)] = None,
     deployer: Deployer = Depends(the_deployer),
     approvals: Approvals = Depends(_approvals),
     context: Context = CurrentContext(),
@@ -204,22 +202,22 @@ async def rollback_deployment(
     else:
         found = await deployer.rollback(target, reason, caller, to)
         if isinstance(found, str):
-            return await _followed(deployer, found, wait_seconds, context)
+            return await _followed(deployer, found, _WAIT_SECONDS, context)
         record, plan = found
     asked = await _approved(record, plan, approvals, context, subject)
     if isinstance(asked, InputRequiredResult):
         return asked
     deployment_id = await deployer.apply(record, reason, caller, asked)
-    return await _followed(deployer, deployment_id, wait_seconds, context)
+    return await _followed(deployer, deployment_id, _WAIT_SECONDS, context)
 
 
 async def define_service(
-    service: Annotated[str, Field(description="Its name: lower case, digits, dashes.", pattern=r"^[a-z][a-z0-9-]{0,39}$")],
+    service: ServiceName,
     definition: Annotated[
         dict[str, JsonValue],
         Field(
-            description="image or command and releases; port, probe {path}, replicas, strategy, environment, secrets (env:NAME), "
-            "environments {name: {publish}}; as in the README."
+            description="image, or command and releases; port, probe {path}, replicas, environment, secrets {X: env:NAME}, "
+            "environments {name: {publish}}."
         ),
     ],
     environment: MaybeEnvironment = None,
@@ -234,6 +232,8 @@ async def define_service(
     chosen = environment or (there[0] if len(there) == 1 else None)
     if chosen is None or chosen not in there:
         raise InvalidInput(f"Give `environment`: one of {', '.join(there) or 'those that the definition has to name'}.")
+    if not _NAME.fullmatch(service):
+        raise InvalidInput("A service is named in lower case letters, digits and dashes, 40 at most, and begins with a letter.")
     target = Target(service, chosen)
     live = (await deployer.platform(target).observe(target)).live
     await deployer.define(service, described, caller)

@@ -344,8 +344,8 @@ async def test_only_marked_databases_are_writable(writer: Writer, office: Path) 
 
 def test_engine_that_cannot_be_changed_is_not_called_writable() -> None:
     """A setting that would promise more than the server does is refused at its start, without the URL."""
-    section = {"url": "postgresql://u:hunter2@h/d", "writable": True}
-    with pytest.raises(ConfigError, match=r"databases\.x\.writable: only SQLite") as caught:
+    section = {"url": "duckdb:////hunter2.duckdb", "writable": True}
+    with pytest.raises(ConfigError, match=r"databases\.x\.writable: databases of the dialect duckdb") as caught:
         build(DatabasesSettings.model_validate({"databases": {"x": section}}))
 
     assert "hunter2" not in str(caught.value)

@@ -1,12 +1,17 @@
 """Changes to a real PostgreSQL: tried without a trace, approved by a person, applied to the letter or not at all."""
 
 import asyncio
+import sys
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none
 import pytest
+from fastmcp import Client
+from fastmcp.client.elicitation import ElicitResult
+from fastmcp.client.transports import StdioTransport
 from opsroom_databases.models import DatabaseList
 from opsroom_databases.providers.postgres_driver import Connection
 
@@ -90,6 +95,31 @@ async def test_approved_change_is_applied(writer: Writer, office: Office, era: s
     assert await office.rows("SELECT name FROM people ORDER BY id") == [("ADA",), ("BEN",), ("Cat",)]
     assert await office.rows("SELECT * FROM log ORDER BY 1") == [(1, "Ada"), (2, "Ben")]
     assert sessions == 0
+
+
+async def test_change_over_stdio_is_approved(office: Office, tmp_path: Path, era: str) -> None:
+    """A real client of a real process is asked in both eras; what it accepts is applied, and what it declines is not."""
+    config = tmp_path / "databases.toml"
+    config.write_text(f'[databases.office]\nurl = "{office.url}"\nwritable = true\n', encoding="utf-8")
+    answers: list[object] = [ElicitResult(action="decline"), YES]
+    asked: list[str] = []
+
+    async def person(message: str, *_: object) -> object:
+        asked.append(message)
+        return answers.pop(0)
+
+    arguments = ["--config", str(config), "--allow-writes", "--state", str(tmp_path / "state")]
+    transport = StdioTransport(str(Path(sys.executable).with_name("opsroom-databases")), arguments, keep_alive=False)
+    async with Client(transport, mode=era, elicitation_handler=person) as client:  # pyright: ignore[reportArgumentType, reportCallIssue]
+        declined = await client.call_tool("run_write", {"sql": RENAME}, raise_on_error=False)
+        unchanged = await office.rows("SELECT name FROM people ORDER BY id")
+        applied = done(await client.call_tool("run_write", {"sql": RENAME}))
+
+    assert code_of(declined) == "not_permitted"
+    assert unchanged == [("Ada",), ("Ben",), ("Cat",)]
+    assert (applied.applied, applied.rows_affected, applied.also_changed) == (True, 2, 2)
+    assert [RENAME in message for message in asked] == [True, True]
+    assert await office.rows("SELECT name FROM people ORDER BY id") == [("ADA",), ("BEN",), ("Cat",)]
 
 
 @pytest.mark.parametrize("says", ["decline", "cancel", {"apply": False}, None])

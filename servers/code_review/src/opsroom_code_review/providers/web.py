@@ -123,7 +123,7 @@ class Web:
         for _ in range(_MOST_REDIRECTS + 1):
             response = await self._read(request, most, keep)
             if response.status == 429 or response.status in _PASSING or _is_out_of_requests(response):
-                raise _Again(response, _asked_wait(response.headers))
+                raise _Again(response, asked_wait(response.headers))
             target = response.headers.get("location")
             if not (follow and target and response.status in _REDIRECTS and request.method == "GET"):
                 return response
@@ -200,7 +200,7 @@ def _is_out_of_requests(response: Response) -> bool:
     return "retry-after" in response.headers or response.headers.get("x-ratelimit-remaining") == "0"
 
 
-def _asked_wait(headers: Mapping[str, str]) -> float | None:
+def asked_wait(headers: Mapping[str, str]) -> float | None:
     """Seconds that the other side asks to wait: Retry-After, or the time at which its count starts again."""
     after = headers.get("retry-after", "")
     if after.isascii() and after.isdecimal():

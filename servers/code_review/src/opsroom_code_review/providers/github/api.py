@@ -1,7 +1,8 @@
 """Requests to GitHub's REST and GraphQL interfaces, with their failures in words that say what to do."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -9,7 +10,7 @@ from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, RateLimi
 from opsroom_shared.outside import clean
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
-from ..web import MAX_BODY, Parameters, Response, Web, json_of
+from ..web import MAX_BODY, Parameters, Response, Web, asked_wait, json_of
 from .wire import Problem, Refusal, Replied
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,6 @@ _FAILURES: Mapping[str, type[ToolFailure]] = {
     "FORBIDDEN": NotPermitted,
     "INSUFFICIENT_SCOPES": NotPermitted,
     "UNPROCESSABLE": InvalidInput,
-    "RATE_LIMITED": RateLimited,
     "RESOURCE_LIMITS_EXCEEDED": TooLarge,
     "MAX_NODE_LIMIT_EXCEEDED": TooLarge,
 }
@@ -98,7 +98,9 @@ class GitHubApi:
         return await self._answer("GET", path, most=most, keep=keep)
 
     async def write(self, kind: type[T], method: str, path: str, payload: JsonValue) -> T:
-        return self.decoded(kind, await self._answer(method, path, payload=payload))
+        with _in_doubt():
+            response = await self._answer(method, path, payload=payload)
+        return self.decoded(kind, response)
 
     def decoded(self, kind: type[T], response: Response) -> T:
         try:
@@ -133,7 +135,8 @@ class GitHubApi:
 
     async def mutate(self, kind: type[Model], document: str, variables: Mapping[str, JsonValue]) -> Model:
         """What a GraphQL mutation answers. Any problem means that not all of it was done, and is raised."""
-        answered = await self._asked(kind, document, variables, repeatable=False)
+        with _in_doubt():
+            answered = await self._asked(kind, document, variables, repeatable=False)
         if answered.problems:
             raise _from_problem(answered.problems[0])
         return answered.data
@@ -151,7 +154,11 @@ class GitHubApi:
             raise refusal(response, self._web.name)
         replied = self.decoded(Replied, response)
         problems = tuple(replied.errors)
-        if problems and (replied.data is None or any(problem.type == "RATE_LIMITED" for problem in problems)):
+        if any(problem.type == "RATE_LIMITED" for problem in problems):
+            wait = asked_wait(response.headers)
+            when = f"It asks to wait for {wait:,.0f} s." if wait else "Try again later."
+            raise RateLimited(f"{self._web.name} has had too many queries of this account. {when}")
+        if problems and replied.data is None:
             raise _from_problem(problems[0])
         try:
             return Answered(kind.model_validate(replied.data), problems)
@@ -160,6 +167,17 @@ class GitHubApi:
                 raise _from_problem(problems[0]) from None
             log.info("%s: GraphQL data do not fit %s: %s", self._web.name, kind.__name__, error.errors(include_input=False))
             raise Unavailable(f"{self._web.name} answered in a form that is not GitHub's. Check its address.") from None
+
+
+@contextmanager
+def _in_doubt() -> Generator[None]:
+    """A write whose answer is missing may have been done, so nobody must be told just to try again."""
+    try:
+        yield
+    except RateLimited:
+        raise
+    except (TimedOut, Unavailable) as failure:
+        raise type(failure)(f"{failure} It may have been done nevertheless: look before it is sent again.") from failure
 
 
 def refusal(response: Response, name: str) -> ToolFailure:

@@ -67,7 +67,9 @@ class DiscussionReader:
         for _ in range(_MOST_ROUNDS):
             variables: dict[str, JsonValue] = {
                 **variables_of(item),
-                "threads": threads_at, "reviews": reviews_at, "comments": comments_at,
+                "threads": threads_at,
+                "reviews": reviews_at,
+                "comments": comments_at,
                 **dict(zip(("withThreads", "withReviews", "withComments"), wanted, strict=True)),
             }
             talk = await self._part(item, variables, task=task)

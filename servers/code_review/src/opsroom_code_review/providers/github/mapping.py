@@ -16,6 +16,7 @@ _KINDS: Mapping[str, FileKind] = {
     "COPIED": "copied",
     "CHANGED": "mode",
 }
+_DECISIONS: Mapping[str, ChangeState] = {"CHANGES_REQUESTED": "needs_changes", "APPROVED": "accepted"}
 _VERDICTS: Mapping[str, ReviewerVerdict] = {
     "APPROVED": "accepted",
     "CHANGES_REQUESTED": "changes_requested",
@@ -76,7 +77,7 @@ def change_state(pull: PullSummary) -> ChangeState:
         return "draft"
     # without a rule that demands reviews there is no decision, but there are reviews
     decision = pull.review_decision or _decided(pull.opinions.items if pull.opinions else [])
-    return {"CHANGES_REQUESTED": "needs_changes", "APPROVED": "accepted"}.get(decision, "open")  # pyright: ignore[reportReturnType] - a literal dict
+    return _DECISIONS.get(decision, "open")
 
 
 def _decided(opinions: Iterable[Opinion]) -> str:

@@ -1,5 +1,6 @@
 """GitHub as a provider: one account's view of github.com or of a GitHub Enterprise."""
 
+import asyncio
 from collections.abc import Callable
 
 import httpx2
@@ -64,12 +65,8 @@ class GitHubProvider:
         if token:
             headers["Authorization"] = f"Bearer {token}"
 
-        def connected(seconds: float) -> GitHubApi:
-            web = Web(name, self._site.rest, headers=headers, seconds=seconds, transport=transport)
-            return GitHubApi(web, self._site.graphql, has_token=bool(token))
-
-        self._api = api = connected(server.request_seconds)
-        self._probe = connected(min(server.request_seconds, _READY_SECONDS))
+        web = Web(name, self._site.rest, headers=headers, seconds=server.request_seconds, transport=transport)
+        self._api = api = GitHubApi(web, self._site.graphql, has_token=bool(token))
         trust = TrustReader(api, settings)
         files = FileReader(api)
         self._finder = ChangeFinder(api, settings.repositories)
@@ -105,9 +102,12 @@ class GitHubProvider:
 
     async def ready(self) -> str | None:
         try:
-            await self._probe.query(_Viewer, "{ viewer { login } }", {})
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._api.query(_Viewer, "{ viewer { login } }", {})
         except ToolFailure as failure:
             return str(failure)
+        except TimeoutError:
+            return f"{self._name} did not answer within {_READY_SECONDS:g} s."
         return None
 
     async def find_changes(self, query: ChangeQuery, page: Page) -> Found[Change]:
@@ -154,7 +154,6 @@ class GitHubProvider:
 
     async def aclose(self) -> None:
         await self._api.aclose()
-        await self._probe.aclose()
 
     def _item(self, text: str) -> Item:
         item = self._site.item(text)

@@ -149,7 +149,9 @@ class Reviewer:
             latest = (await self._reviewable(item)).reviewed
             new = latest is not None and (before is None or latest.id != before.id)
             if latest is None or not new or latest.commit is None or latest.commit.oid != version:
-                raise type(failure)(f"{failure} GitHub shows no review of this account since, so none was written.") from None
+                raise type(failure)(
+                    "GitHub did not answer, and shows no review of this account since: none was written. Try again."
+                ) from failure
             return RestReview(node_id=latest.id, state=latest.state, html_url=latest.url)
 
     async def _check(self, item: Item, review: Review, version: str) -> _OwnReview | None:

@@ -6,14 +6,20 @@ import socket
 import subprocess
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 
 import httpx2
 import pytest
 from fastmcp import Client
 from fastmcp.client.transports import StreamableHttpTransport
+from fastmcp.server.middleware import CallNext, Middleware, MiddlewareContext
+from fastmcp.tools import Tool as FastmcpTool
 from mcp import MCPError
+from mcp.types import ListToolsRequest
 from opsroom_shared.http import listen
 from opsroom_shared.testing.process import Json, ServerProcess, server_process
+from opsroom_shared.tools import Answer, Tool, create_server
+from typing_extensions import override
 
 MODES = ("auto", "legacy")
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -33,6 +39,20 @@ HEADERS = {
 }
 
 
+class Count(Answer):
+    books: int
+
+
+async def count_books() -> Count:
+    """Count the books."""
+    return Count(books=2)
+
+
+def _modern(method: str, params: Json) -> Json:
+    meta = cast("Json", DISCOVER["params"])["_meta"]
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": meta}}
+
+
 @asynccontextmanager
 async def served(notes: Sequence[str], address: str = "127.0.0.1:0", **env: str) -> AsyncGenerator[tuple[ServerProcess, str]]:
     """The notes server over HTTP, and its URL."""
@@ -43,6 +63,37 @@ async def served(notes: Sequence[str], address: str = "127.0.0.1:0", **env: str)
 
 def client_of(url: str, mode: str = "auto", token: str | None = None) -> Client[StreamableHttpTransport]:
     return Client(StreamableHttpTransport(url, auth=token), mode=mode, init_timeout=30, timeout=30)
+
+
+async def test_call_lists_no_tools() -> None:
+    """A call over HTTP is answered without listing the tools first, which would cost more than the call."""
+    listed: list[str] = []
+
+    class Watching(Middleware):
+        @override
+        async def on_list_tools(
+            self, context: MiddlewareContext[ListToolsRequest], call_next: CallNext[ListToolsRequest, Sequence[FastmcpTool]]
+        ) -> Sequence[FastmcpTool]:
+            listed.append(context.method or "")
+            return await call_next(context)
+
+    server = create_server(
+        "shelf", distribution="opsroom-shared", instructions="", tools=[Tool(count_books)], middleware=[Watching()]
+    )
+    asgi = server.http_app(path="/mcp")
+    called: Json = {"name": "count_books", "arguments": {}}
+    async with (
+        asgi.lifespan(asgi),
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(asgi), base_url="http://localhost", headers=HEADERS) as client,
+    ):
+        answer = await client.post(
+            "/mcp", json=_modern("tools/call", called), headers={"Mcp-Method": "tools/call", "Mcp-Name": "count_books"}
+        )
+        called_for = [*listed]
+        await client.post("/mcp", json=_modern("tools/list", {}), headers={"Mcp-Method": "tools/list"})
+
+    assert answer.json()["result"]["structuredContent"] == {"books": 2}
+    assert (called_for, listed) == ([], ["tools/list"])
 
 
 @pytest.mark.parametrize("how", SIGNALS)

@@ -19,6 +19,16 @@ async def test_long_queries_make_room() -> None:
         place.leave()
 
 
+async def test_places_without_long_ones() -> None:
+    """Where no place is for those that take long, none makes room however long it takes."""
+    places = Places("shop", 1, long=0)
+    place = await places.take(30)
+
+    with pytest.raises(Unavailable, match="A query is running on shop already"):
+        await places.take(0.3)
+    place.leave()
+
+
 @pytest.mark.parametrize("long", [0, 1, 2])
 async def test_left_places_are_free(long: int) -> None:
     """When every query has ended, the quick ones and the long ones alike, as many as at first may run."""

@@ -174,6 +174,18 @@ async def test_queries_run_side_by_side(connect: Connect) -> None:
     assert len(answers) == 5
 
 
+async def test_slow_queries_make_room_for_quick_ones(connect: Connect) -> None:
+    """A quick query is answered while as many slow ones as may run side by side go on."""
+    answers: list[object] = []
+    async with connect(concurrency=1, query_seconds=60) as client, anyio.create_task_group() as group:
+        group.start_soon(client.call_tool, "run_query", {"sql": ENDLESS})
+        with anyio.fail_after(30):
+            answers.append((await client.call_tool("run_query", {"sql": "SELECT 1 AS one"})).structured_content)
+        group.cancel_scope.cancel()
+
+    assert [answer["rows"] for answer in answers if isinstance(answer, dict)] == [[[1]]]
+
+
 async def test_full_server_says_so(connect: Connect) -> None:
     """A call that finds every place taken for too long is told that it may try again."""
     async with connect(concurrency=1, query_seconds=2) as client:

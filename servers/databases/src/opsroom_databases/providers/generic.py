@@ -32,12 +32,12 @@ from ..workload import Order
 from . import Relation, Rows, Sampling
 from .generic_calls import ARGUMENTS, DESCRIBE, EXPLAIN, INDEXES, QUERY, RELATIONS, STATUS, Arguments, Call
 from .generic_rows import Bounds
+from .places import Places
 from .worker_pool import WorkerEnded, WorkerPool
 
 T = TypeVar("T")
 
 _SCHEMA_SECONDS = 8.0
-_UNLIMITED = 1 << 60
 _SCRIPT = Path(__file__).with_name("generic_worker.py")
 _FAILURES: Mapping[str, type[ToolFailure]] = {
     failure.code: failure for failure in (InvalidInput, NotFound, NotPermitted, Conflict, TooLarge, TimedOut, Unavailable)
@@ -73,10 +73,9 @@ class GenericDatabase:
         setup = {
             "paths": [str(Path(path).resolve()) for path in sys.path if path],
             "environment": {key: os.environ[key] for key in _ENVIRONMENT.split() if key in os.environ},
-            "memory_bytes": _UNLIMITED,
             "access": access,
         }
-        self._pool = WorkerPool(_SCRIPT, setup, settings.concurrency)
+        self._pool = WorkerPool(_SCRIPT, setup, Places(name, settings.concurrency))
 
     async def aclose(self) -> None:
         await self._pool.aclose()

@@ -8,14 +8,15 @@ _LONG_SECONDS = 0.1
 
 
 class Places:
-    """*count* queries on the database *name* may run, and *count* more that have been running for a while; more wait."""
+    """*count* queries on the database *name* may run, and *long* more that have been running for a while; more wait."""
 
-    def __init__(self, name: str, count: int) -> None:
+    def __init__(self, name: str, count: int, long: int | None = None) -> None:
+        """Where *long* is left out it is the same as *count*."""
         self._name = name
-        self.most = 2 * count
+        self.most = count + (count if long is None else long)
         """How many queries run at most."""
         self.quick = asyncio.Semaphore(count)
-        self.long = asyncio.Semaphore(count)
+        self.long = asyncio.Semaphore(self.most - count)
 
     async def take(self, seconds: float) -> "Place":
         """A place for one query. Raises Unavailable when none was free within *seconds*."""
@@ -23,9 +24,8 @@ class Places:
             async with asyncio.timeout(seconds):
                 await self.quick.acquire()
         except TimeoutError:
-            raise Unavailable(
-                f"{self.most} queries are running on {self._name} already, and none ended within {seconds:g} s."
-            ) from None
+            running = "A query is" if self.most == 1 else f"{self.most} queries are"
+            raise Unavailable(f"{running} running on {self._name} already, and none ended within {seconds:g} s.") from None
         return Place(self)
 
 
@@ -34,14 +34,19 @@ class Place:
 
     def __init__(self, places: Places) -> None:
         self._places, self._taken = places, places.quick
+        self._moving: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_LONG_SECONDS, self._has_run_long)
+
+    def _has_run_long(self) -> None:
         self._moving = asyncio.ensure_future(self._move())
 
     async def _move(self) -> None:
-        await asyncio.sleep(_LONG_SECONDS)
         await self._places.long.acquire()
         self._taken.release()
         self._taken = self._places.long
 
     def leave(self) -> None:
-        self._moving.cancel()
+        self._timer.cancel()
+        if self._moving is not None:
+            self._moving.cancel()
         self._taken.release()

@@ -18,6 +18,7 @@ from ..sources import LocalFile, file_problem
 from ..sql_position import marked_name
 from ..sql_safety import Statement
 from . import sqlite_worker
+from .places import Places
 from .worker_pool import WorkerEnded, WorkerPool
 
 Values: TypeAlias = list[list[sqlite_worker.Sent]]
@@ -49,7 +50,7 @@ class GuardedFile:
         self.name = name
         self._source, self._settings = source, settings
         script = Path(sqlite_worker.__file__)
-        self._pool = WorkerPool(script, cast("Mapping[str, object]", policy(settings)), settings.concurrency)
+        self._pool = WorkerPool(script, cast("Mapping[str, object]", policy(settings)), Places(name, settings.concurrency))
 
     async def path(self) -> Path:
         return await self._source.path()

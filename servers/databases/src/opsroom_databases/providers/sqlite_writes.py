@@ -16,6 +16,7 @@ from ..secret_columns import Masked
 from ..settings import DatabasesSettings
 from ..write_safety import check_write
 from . import Effect, Uncertain, sqlite_worker
+from .places import Places
 from .sqlite_file import GuardedFile, SchemaChanged, cell, policy, quoted, shown
 from .sqlite_secrets import Known
 from .worker_pool import WorkerEnded, WorkerPool
@@ -44,7 +45,7 @@ class SqliteWrites:
     def __init__(self, file: GuardedFile, settings: DatabasesSettings) -> None:
         self._file, self._settings = file, settings
         script = Path(__file__).with_name("sqlite_write_worker.py")
-        self._pool = WorkerPool(script, cast("Mapping[str, object]", policy(settings)), 1)
+        self._pool = WorkerPool(script, cast("Mapping[str, object]", policy(settings)), Places(file.name, 1, long=0))
 
     async def aclose(self) -> None:
         await self._pool.aclose()

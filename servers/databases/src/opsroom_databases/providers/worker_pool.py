@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from opsroom_shared.errors import TimedOut, Unavailable
+from opsroom_shared.errors import TimedOut
+
+from .places import Places
 
 Message: TypeAlias = Mapping[str, object]
 
@@ -62,12 +64,10 @@ class _Worker:
 
 
 class WorkerPool:
-    """Up to *size* workers that run *script*; the first message to each is *policy*. None is started before it is needed."""
+    """A worker for each of *places*, running *script*; the first message to each is *policy*. None starts before it is needed."""
 
-    def __init__(self, script: Path, policy: Message, size: int) -> None:
-        self._script, self._policy = script, policy
-        self._size = size
-        self._free = asyncio.Semaphore(size)
+    def __init__(self, script: Path, policy: Message, places: Places) -> None:
+        self._script, self._policy, self._places = script, policy, places
         self._idle: list[_Worker] = []
         self._all: set[_Worker] = set()
 
@@ -76,11 +76,7 @@ class WorkerPool:
 
         Whatever ends the wait early, cancellation included, ends the worker and so the query. An answer with `last` does too.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Unavailable(f"{self._size} queries are running already, and none ended within {seconds:g} s.") from None
+        place = await self._places.take(seconds)
         try:
             worker = await self._take()
             reusable = False
@@ -98,7 +94,7 @@ class WorkerPool:
                     worker.kill()
             return answer
         finally:
-            self._free.release()
+            place.leave()
 
     async def aclose(self) -> None:
         """Ends every worker, with the query that it runs."""

@@ -141,3 +141,8 @@ def test_state_of_a_check_is_told_in_common_words(status: str, state: CheckState
 def test_log_keeps_what_looks_like_a_mark_but_is_none() -> None:
     """Only GitLab's own marks go."""
     assert log_tail("a section_start of sorts\nsection_x:1:2\n", 5) == "a section_start of sorts\nsection_x:1:2"
+
+
+def test_endless_line_of_a_log_takes_no_endless_time() -> None:
+    """A log of one line without an end is gone through once."""
+    assert log_tail("x" * 400_000 + "\r" + "y" * 400_000, 5) == "y" * 400_000

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 from gitlab_forge import BASE, BOB, CAROL, HEAD, MR, OLDER, START, Answer, Forge, Json, Request, merge_request
+from hypothesis import given
+from hypothesis import strategies as st
 from opsroom_code_review.diff_parser import parse_hunks
 from opsroom_code_review.diffs import FileDiff
 from opsroom_code_review.models import CommentOutcome
@@ -76,6 +78,20 @@ def test_line_code_has_the_number_at_which_the_other_side_stands(
 ) -> None:
     """GitLab numbers every line on both sides: a line of one side stands before the next line of the other."""
     assert line_code("src/retry.py", parse_hunks(patch), *line) == f"{SHA}_{code}"
+
+
+@given(signs=st.text(" +-", min_size=1, max_size=30), begins=st.integers(1, 500))
+def test_line_code_counts_as_gitlab_counts(signs: str, begins: int) -> None:
+    """GitLab goes down a hunk with two counters, and names a line by both of them: so do the codes of all of its lines."""
+    olds, news = (sum(sign in side for sign in signs) for side in (" -", " +"))
+    old, new = (begins if olds else 0), (begins + 7 if news else 0)
+    hunks = parse_hunks(f"@@ -{old},{olds} +{new},{news} @@\n" + "".join(f"{sign}x\n" for sign in signs))
+    expected: list[str] = []
+    for sign in signs:
+        expected.append(f"{SHA}_{old}_{new}")
+        old, new = old + (sign in " -"), new + (sign in " +")
+
+    assert [line_code("src/retry.py", hunks, line.old, line.new) for line in hunks[0].lines] == expected
 
 
 def test_line_that_the_diff_does_not_have_has_no_code() -> None:

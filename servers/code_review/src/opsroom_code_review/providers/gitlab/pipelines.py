@@ -28,7 +28,6 @@ _STATES: dict[str, CheckState] = {
 }
 _WORST_FIRST: tuple[CheckState, ...] = ("failed", "running", "queued", "passed", "skipped")
 _SECTION = re.compile(r"section_(?:start|end):\d+:[^\r\n]*\r?(?:\x1b\[0K)?")
-_OVERWRITTEN = re.compile(r"[^\n]*\r(?!\n)")
 
 
 @dataclass(frozen=True)
@@ -140,8 +139,8 @@ def check_state(status: str) -> CheckState:
 
 def log_tail(log: str, lines: int) -> str:
     """The last *lines* of a job's log, without the marks of its sections and what was overwritten on the terminal."""
-    plain = _OVERWRITTEN.sub("", _SECTION.sub("", log.replace("\r\n", "\n")))
-    return "\n".join([line for line in plain.split("\n") if line.strip()][-lines:])
+    shown = (line.rstrip("\r").rpartition("\r")[2] for line in _SECTION.sub("", log).split("\n"))
+    return "\n".join([line for line in shown if line.strip()][-lines:])
 
 
 def _check(job: Job) -> Check:

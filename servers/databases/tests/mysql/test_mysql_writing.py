@@ -287,6 +287,32 @@ async def test_killed_session_changes_nothing(writer: Writer, office: Office) ->
     assert (again.applied, len(asked)) == (True, 1)
 
 
+async def test_session_that_is_killed_while_it_commits_is_uncertain(writer: Writer, office: Office) -> None:
+    """Where the connection ends during COMMIT nobody knows how that ended: it is said, and the key is not given back."""
+
+    async def kill() -> None:
+        await office.until(lambda: any(info == "COMMIT" for _, info in office.sessions()))
+        for identity, _ in office.sessions():
+            office.rows(f"KILL {identity}")
+
+    with office.connection() as other, other.cursor() as cursor:
+
+        def stall() -> None:  # from here on, a commit waits for a backup
+            cursor.execute("BACKUP STAGE START")
+            cursor.execute("BACKUP STAGE BLOCK_COMMIT")
+
+        async with writer(office.url, YES, stall, settings={"query_seconds": 30}) as (client, _):
+            result, _ = await asyncio.gather(write(client, RENAME, idempotency_key="k"), kill())
+            cursor.execute("BACKUP STAGE END")
+            again = await write(client, RENAME, idempotency_key="k")
+
+    assert code_of(result) == "conflict"
+    assert "all of it was applied, or nothing" in text_of(result)
+    assert code_of(again) == "conflict"
+    assert "how it ended is not known" in text_of(again)
+    assert office.rows("SELECT COUNT(*) FROM log") in ([(0,)], [(2,)])
+
+
 async def test_same_key_is_applied_once(writer: Writer, office: Office, era: str) -> None:
     """A repeated call with its key is answered with what came of the first, over a restart too."""
     sql = "UPDATE prices SET cents = cents + 1 WHERE code = 'a'"

@@ -315,6 +315,34 @@ async def test_killed_session_changes_nothing(writer: Writer, office: Office) ->
     assert before[1:3] == (await office.state())[1:3]
 
 
+async def test_session_that_is_killed_while_it_commits_is_uncertain(writer: Writer, office: Office) -> None:
+    """Where the connection ends during COMMIT nobody knows how that ended: it is said, and the key is not given back."""
+
+    def stall() -> None:  # from here on, a commit waits for a standby that does not exist
+        for statement in ("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"):
+            office.run(statement)
+
+    async def kill() -> None:
+        waiting = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+        async with asyncio.timeout(60):
+            while not await office.rows(waiting):
+                await office.rows("SELECT pg_sleep(0.02)")
+
+    try:
+        async with writer(office.url, YES, stall) as (client, _):
+            result, _ = await asyncio.gather(write(client, RENAME, idempotency_key="k"), kill())
+            again = await write(client, RENAME, idempotency_key="k")
+    finally:
+        for statement in ("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"):
+            office.run(statement)
+
+    assert code_of(result) == "conflict"
+    assert "all of it was applied, or nothing" in text_of(result)
+    assert code_of(again) == "conflict"
+    assert "how it ended is not known" in text_of(again)
+    assert await office.rows("SELECT count(*) FROM people WHERE name = upper(name)") in ([(0,)], [(2,)])
+
+
 async def test_same_key_is_applied_once(writer: Writer, office: Office, era: str) -> None:
     """A repeated call with its key is answered with what came of the first, over a restart too."""
     sql = "UPDATE prices SET cents = cents + 1 WHERE code = 'a'"

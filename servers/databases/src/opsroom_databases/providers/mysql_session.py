@@ -83,7 +83,7 @@ class Sessions:
     """At most as many calls at a time on one database as there are places. Nothing is connected before it is needed."""
 
     def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings, *, writes: bool = False) -> None:
-        """With *writes*, one at a time, and its transactions may write; otherwise they are read-only."""
+        """With *writes*, few run side by side, and their transactions may write; otherwise they are read-only."""
         self.name = name
         self._source, self._settings, self._writes = source, settings, writes
         self._places = Places(name, 1 if writes else settings.concurrency)

@@ -36,7 +36,7 @@ class _Progress:
 
 
 class MysqlWrites:
-    """Changes of one database, one at a time, each on a connection of its own, which ends with it."""
+    """Changes of one database, each on a connection of its own, which ends with it."""
 
     def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
         self._name, self._database, self._settings = name, source.database, settings

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none
-from opsroom_shared.errors import Conflict, NotPermitted, TimedOut, ToolFailure
+from opsroom_shared.errors import Conflict, NotPermitted, TimedOut, ToolFailure, Unavailable
 
 from .. import cells
 from ..cells import Cell
@@ -19,7 +19,7 @@ from ..write_safety import says_which_rows
 from . import Effect, Uncertain
 from .places import Places
 from .postgres_driver import Attribute, Connection, Row, type_names
-from .postgres_errors import translated
+from .postgres_errors import translated, unreachable
 from .postgres_rows import Bounds, cell_limit, cut, value
 from .postgres_secrets import secret_columns
 from .postgres_session import CONNECT_SECONDS, Session, connect, end, quoted
@@ -94,7 +94,10 @@ class PostgresWrites:
     async def _session(self, seconds: float) -> AsyncGenerator[Session]:
         """A connection that is closed, and what was not committed on it taken back, whatever happens."""
         with _explained(self._name, seconds):
-            session = await connect(self._source, min(CONNECT_SECONDS, seconds))
+            try:
+                session = await connect(self._source, min(CONNECT_SECONDS, seconds))
+            except TimeoutError as error:
+                raise Unavailable(unreachable(self._name, error)) from None
         try:
             yield session
         finally:

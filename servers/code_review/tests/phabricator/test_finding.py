@@ -223,9 +223,13 @@ async def test_quirk_13_a_former_draft_is_no_draft(provider: PhabricatorProvider
     assert [change.state for change in found.items] == ["open"]
 
 
-async def test_ready(provider: PhabricatorProvider, connect: Connect) -> None:
+async def test_ready(provider: PhabricatorProvider, connect: Connect, world: World) -> None:
     """A server that answers is ready; otherwise the words say why not, and nothing is raised."""
     assert await provider.ready() is None
+    world.refuses = ("user.whoami", "error.expired-token")
+    expired = await provider.ready()
+    assert expired is not None
+    assert "has expired" in expired
     gone = await connect(url="http://127.0.0.1:1").ready()
     assert gone is not None
     assert "cannot be reached" in gone

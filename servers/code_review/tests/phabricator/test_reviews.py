@@ -299,16 +299,56 @@ async def test_quirk_14_one_call_is_atomic(provider: PhabricatorProvider, phorge
         await provider.submit(Review("D3", "27", "request_changes", "should not be stored"))
 
 
-async def test_once_something_is_written_the_rest_is_told(connect: Connect, phorge: ConduitServer, world: World) -> None:
-    """Drafts are there; when the verdict then fails, the answer says both."""
-    world.reset(3, "needs-review", {BOB: "added"}, diff="PHID-DIFF-2aaembzw7it2yafryp4z")
+async def test_a_verdict_that_is_refused_leaves_no_drafts(connect: Connect, phorge: ConduitServer, world: World) -> None:
+    """The verdict goes first: when the server refuses it, nothing at all was sent."""
+    world.reset(3, "needs-review", {BOB: "added"})
     phorge.play("differential.revision.edit.error-comment-on-published-verdict")
 
-    sent = await connect().submit(Review("D3", "27", "request_changes", "", (LOOP,)))
+    with pytest.raises(Conflict, match="already been closed"):
+        await connect().submit(Review("D3", "27", "request_changes", "", (LOOP,)))
 
-    assert _states(sent.outcomes) == [(0, "draft")]
-    assert sent.note is not None
-    assert "were not sent" in sent.note
+    assert phorge.sent(INLINE) == []
+
+
+async def test_once_something_is_written_the_rest_is_told(connect: Connect, phorge: ConduitServer, world: World) -> None:
+    """The summary is there; when the drafts then fail, the answer says so instead of hiding what was sent."""
+    world.refuses = ("differential.createinline", "differential.createinline.error-bad-revision")
+
+    sent = await connect().submit(BOTH)
+
+    assert _states(sent.outcomes) == [(0, "rejected"), (1, "rejected")]
+    assert sent.url is not None
+    assert "/D1#" in sent.url
+    assert len(phorge.sent(EDIT)) == 1
+
+
+async def test_nothing_written_is_a_failure(connect: Connect, world: World) -> None:
+    """Without a summary the first draft is the first write: when it fails, so does the call."""
+    world.refuses = ("differential.createinline", "differential.createinline.error-bad-revision")
+
+    with pytest.raises(NotFound):
+        await connect().submit(replace(BOTH, summary=""))
+
+
+async def test_lint_that_fails_after_the_summary(connect: Connect, world: World) -> None:
+    """What was said stays said, and the comments are told as rejected with the reason."""
+    world.refuses = ("harbormaster.sendmessage", "error.read-only-mode-write")
+
+    sent = await connect(inline="lint").submit(BOTH)
+
+    assert _states(sent.outcomes) == [(0, "rejected"), (1, "in_summary")]
+    assert sent.outcomes[0].reason is not None
+    assert "read-only mode" in sent.outcomes[0].reason
+
+
+async def test_a_history_that_cannot_be_read_back(bot: PhabricatorProvider, world: World) -> None:
+    """What was taken is told as taken and not read back, so that nobody sends it again."""
+    world.refuses = ("transaction.search", "error.read-only-mode-write")
+
+    sent = await bot.submit(BOTH)
+
+    assert _states(sent.outcomes) == [(0, "in_summary"), (1, "in_summary")]
+    assert sent.note == "It was taken, and could not be read back."
 
 
 async def test_quirk_18_suggestions_are_code(bot: PhabricatorProvider, phorge: ConduitServer) -> None:
@@ -356,6 +396,13 @@ async def test_a_reply_to_an_answer_is_one_to_its_thread(
     await provider.reply(Reply("D1", thread, "Yes."))
 
     assert "In reply to bob" in str(phorge.sent(EDIT)[0])
+
+
+async def test_a_reply_to_a_bare_verdict(provider: PhabricatorProvider, phorge: ConduitServer) -> None:
+    """Carol accepted D10 without a word; that can be answered, too."""
+    await provider.reply(Reply("D10", "D10#200", "Thanks."))
+
+    assert str(maps(phorge.sent(EDIT)[0]["transactions"])[0]["value"]) == "In reply to carol:\n\n```\naccept\n```\n\nThanks."
 
 
 async def test_a_reply_on_a_task(provider: PhabricatorProvider, phorge: ConduitServer) -> None:

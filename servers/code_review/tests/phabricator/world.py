@@ -56,6 +56,8 @@ class World:
         """Whether createcomment attaches drafts, as one fork does. Phorge does not."""
         self.misplaced_by = 0
         """Lines by which drafts are stored elsewhere than they were sent to."""
+        self.refuses: tuple[str, str] | None = None
+        """A method, and the transcript whose refusal it answers with."""
         self.drafts: list[Map] = []
         self.lint: list[Map] = []
         self.users = transcript("user.search.empty-list-constraint").data
@@ -97,6 +99,9 @@ class World:
         return next(task for task in self.tasks if task["id"] == number)
 
     def answer(self, method: str, params: Map) -> Json:
+        if self.refuses and self.refuses[0] == method:
+            answer = transcript(self.refuses[1]).answer
+            raise Refused(str(answer["error_code"]), str(answer["error_info"]))
         return copy.deepcopy(self._methods()[method](params))
 
     def take_part(self, method: str, params: Map, answer: Map) -> None:

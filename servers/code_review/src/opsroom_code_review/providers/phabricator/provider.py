@@ -34,7 +34,7 @@ from .revisions import Current, Revisions
 from .tasks import Tasks
 from .threads import discussion
 from .trust import Trusting
-from .wire import Diff, Revision
+from .wire import Account, Diff, Revision
 
 _READY_SECONDS = 4.0
 
@@ -78,7 +78,7 @@ class PhabricatorProvider:
     async def ready(self) -> str | None:
         try:
             async with asyncio.timeout(_READY_SECONDS):
-                await self._names.me()
+                await self._conduit.read(Account, "user.whoami")
         except ToolFailure as failure:
             return str(failure)
         except TimeoutError:

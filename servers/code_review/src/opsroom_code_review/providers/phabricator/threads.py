@@ -65,7 +65,7 @@ class Discussion:
             if any(_inline_id(part.entry) == place[1] for part in (root, *root.answers)):
                 return root.entry, root.place
         for entry in self.entries:
-            if entry.kind == "comment" and str(entry.id) == place[1] and _is_there(entry):
+            if str(entry.id) == place[1] and (entry.kind in _VERDICTS or (entry.kind == "comment" and _is_there(entry))):
                 return entry, None
         raise NotFound(f"{self.ref} has no thread {thread!r}. list_threads gives the ids of all.")
 

@@ -137,6 +137,18 @@ async def test_todo_is_what_waits_for_a_reviewer(provider: PhabricatorProvider, 
     assert sorted([BACKEND, BOB, "PHID-PROJ-5jtld26btqkxbqf55mmc"]) in asked
 
 
+async def test_round_trips_of_todo(provider: PhabricatorProvider, phorge: ConduitServer) -> None:
+    """Who this is and what it belongs to is asked once; then both kinds of waiting side by side."""
+    await _refs(provider, ChangeQuery(role="todo"))
+    cold = phorge.methods
+    phorge.requests.clear()
+    await _refs(provider, ChangeQuery(role="todo"))
+
+    assert cold[:4] == ["user.whoami", "project.search", SEARCH, SEARCH]
+    assert len(cold) == 7
+    assert phorge.methods == [SEARCH, SEARCH]
+
+
 async def test_todo_has_no_standing_verdicts(provider: PhabricatorProvider, world: World) -> None:
     """Who accepted, rejected or resigned waits for nothing; what they said of an older diff does not stand."""
     world.reset(1, "needs-review", {BOB: "accepted", CAROL: "blocking"})

@@ -1,5 +1,6 @@
 """Making and changing revisions."""
 
+import asyncio
 import re
 
 from opsroom_shared.errors import InvalidInput
@@ -69,8 +70,8 @@ class Edits:
         self, edit: ChangeEdit, ref: str, saved: Edited, tasks: dict[str, str], notes: list[str]
     ) -> ChangeEdited:
         """What the history shows of the call. The server takes some things in silence and does not do them."""
-        entries = [entry for entry in await newest_entries(self._conduit, ref) if entry.phid in saved.done]
-        revision = await self._revisions.revision(ref)
+        newest, revision = await asyncio.gather(newest_entries(self._conduit, ref), self._revisions.revision(ref))
+        entries = [entry for entry in newest if entry.phid in saved.done]
         change = (await self._revisions.changes([revision]))[0]
         changed = _changed(entries)
         if tasks:

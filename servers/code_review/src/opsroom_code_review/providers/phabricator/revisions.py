@@ -188,7 +188,7 @@ class Revisions:
     async def _waiting(self, query: ChangeQuery, constraints: dict[str, JsonValue], page: Page) -> Found[Change]:
         if query.state == "closed":
             return Found([])
-        me, projects = await asyncio.gather(self._names.me(), self._names.my_projects())
+        projects, me = await self._names.my_projects(), await self._names.me()
         mine = {me.phid, *projects}
         reviews: dict[str, JsonValue] = {"statuses": ["needs-review"], "reviewerPHIDs": list[JsonValue](sorted(mine))}
         own: dict[str, JsonValue] = {"statuses": list[JsonValue](_OWN_TURN), "authorPHIDs": [me.phid]}

@@ -55,7 +55,7 @@ class DatabasesSettings(ServerSettings):
         default=8,
         ge=1,
         le=64,
-        description="Queries that run side by side on one database; more wait. On a server, as many that take long run besides.",
+        description="Queries that run side by side on one database; more wait. As many that take long run besides.",
     )
     memory_mib: int = Field(1_024, ge=128, le=65_536, description="Memory that one query may take.")
 

@@ -1,8 +1,12 @@
 """Statements that were judged before, on a real PostgreSQL that changes in between."""
 
+import asyncio
+import gc
 import json
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
 from dataclasses import replace
 
 import pytest
@@ -10,8 +14,9 @@ from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
 from opsroom_databases.dialects.postgres_statement import read
 from opsroom_databases.providers.postgres_memory import Verdict, Verdicts, read_again
-from opsroom_databases.providers.postgres_session import Recalled, Session, connect
+from opsroom_databases.providers.postgres_session import Recalled, Session, Sessions, connect
 from opsroom_databases.secret_columns import NOTHING_MASKED
+from opsroom_databases.settings import DatabasesSettings
 from opsroom_databases.sources import NetworkSource, parse_url
 
 from .postgres_server import PostgresServer
@@ -41,6 +46,13 @@ async def moments(postgres: PostgresServer, between: str | None) -> list[str | N
         return names
     finally:
         await session.connection.close(timeout=5)
+
+
+class Request:
+    """Stands for all that is kept in the context of a call."""
+
+
+REQUEST: ContextVar[Request] = ContextVar("request")
 
 
 CHANGES = {
@@ -180,3 +192,24 @@ def test_old_moments_are_forgotten() -> None:
     assert recalled.find("later", ("another",)) == "another answer"
     assert recalled.find("now", ("query",)) is None
     assert recalled.find("later", ("query",)) is None
+
+
+async def test_idle_session_keeps_nothing_of_its_calls(postgres: PostgresServer) -> None:
+    """What a call had in its context is not held by the session that waits for the next one."""
+    source = parse_url(postgres.url())
+    assert isinstance(source, NetworkSource)
+    sessions = Sessions("hotel", source, DatabasesSettings.model_validate({}))
+
+    async def call() -> "weakref.ref[Request]":
+        REQUEST.set(request := Request())
+        async with sessions.reading(5):
+            return weakref.ref(request)
+
+    try:
+        requests = [await asyncio.create_task(call()) for _ in range(200)]
+        gc.collect()
+        kept = sum(request() is not None for request in requests)
+    finally:
+        await sessions.aclose()
+
+    assert kept < 150  # timers that were cancelled are swept up by the hundred

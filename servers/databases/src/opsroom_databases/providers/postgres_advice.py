@@ -42,7 +42,7 @@ class Table:
 
 
 async def tables(session: Session, scans: Sequence[Scan]) -> list[Table]:
-    """What is to be known of the tables in *scans*. Only before look_around."""
+    """What is to be known of the tables in *scans*."""
     rows = await session.fetch(_TABLES, [scan.schema for scan in scans], [scan.table for scan in scans])
     return [
         Table(
@@ -57,7 +57,7 @@ async def tables(session: Session, scans: Sequence[Scan]) -> list[Table]:
 
 
 async def hypopg_schema(session: Session) -> str | None:
-    """Where the functions of hypopg are; None where it is not installed. Only before look_around."""
+    """Where the functions of hypopg are; None where it is not installed."""
     rows = await session.fetch(_HYPOPG)
     return str(rows[0][0]) if rows else None
 

@@ -39,7 +39,7 @@ _LONG_VALUES = ("chunk_data",)
 
 
 async def judged(reading: Reading, session: Session, policy: Policy) -> Masked:
-    """What to mask of the rows of a query. Only before look_around. Raises NotPermitted where a secret is used otherwise."""
+    """What to mask of the rows of a query. Raises NotPermitted where a secret is used otherwise."""
     if not policy.on or reading.sort == "show":
         return NOTHING_MASKED
     return (await secret_columns(reading.names, session, policy)).judge(reading.query_sql, reading.tree)

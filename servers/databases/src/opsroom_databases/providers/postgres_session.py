@@ -6,12 +6,13 @@ import re
 import time
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import cast
 from urllib.parse import urlencode
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs] - it brings none
-from opsroom_shared.errors import Unavailable
+from opsroom_shared.errors import ToolFailure, Unavailable
 
 from ..dialects.postgres import GRAMMAR_WORDS
 from ..engine_rows import TAG
@@ -93,6 +94,8 @@ class Session:
     masked: Masked = NOTHING_MASKED
     """What to mask of the rows of the statement that runs."""
     used: float = field(default_factory=time.monotonic)
+    watched: bool = False
+    """Somebody will look whether it is still used."""
     _kept: dict[str, Prepared] = field(default_factory=dict[str, Prepared])
     _around: bool = False
 
@@ -136,7 +139,7 @@ class Session:
             "statement_timeout": f"{min(filter(None, (round(seconds * 1000), self.milliseconds)))}ms",
             "lock_timeout": f"{round(min(seconds, _LOCK_SECONDS) * 1000)}ms",
             "idle_in_transaction_session_timeout": f"{round((seconds + _GRACE_SECONDS) * 1000)}ms",
-            # our own statements; the caller's get theirs from look_around
+            # our own statements; the caller's get theirs from `_path`
             "search_path": "pg_catalog",
             # how literals are read and values are written, whatever the role or the database has set
             "standard_conforming_strings": "on",
@@ -207,7 +210,7 @@ class Sessions:
                 try:
                     yield session
                     usable = True
-                except asyncpg.PostgresError:
+                except (asyncpg.PostgresError, ToolFailure):  # the engine has answered, or was not asked
                     usable = True
                     raise
         finally:
@@ -264,13 +267,26 @@ class Sessions:
         else:
             await asyncio.shield(task)
 
-    def _let_go(self, session: Session, since: float) -> None:
-        """Ends *session* if nobody has used it *since*."""
-        if session in self._idle and session.used == since:
-            self._idle.remove(session)
-            task = asyncio.ensure_future(end(session))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+    def _await_idleness(self, session: Session) -> None:
+        """Looks after a while whether *session* was left alone, and ends it then."""
+        if session.watched:
+            return
+        session.watched = True
+        # without a context of its own, the timer would keep everything of the request in whose context it is set
+        wait = session.used + self._idle_seconds - time.monotonic()
+        asyncio.get_running_loop().call_later(wait, self._let_go, session, context=Context())
+
+    def _let_go(self, session: Session) -> None:
+        session.watched = False
+        if session not in self._idle:
+            return
+        if time.monotonic() < session.used + self._idle_seconds:
+            self._await_idleness(session)
+            return
+        self._idle.remove(session)
+        task = asyncio.ensure_future(end(session))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def _settle(self, session: Session | None, place: Place, *, usable: bool) -> None:
         try:
@@ -282,7 +298,7 @@ class Sessions:
                         await session.connection.execute(_RESET)
                     session.ended()
                     self._idle.append(session)
-                    asyncio.get_running_loop().call_later(self._idle_seconds, self._let_go, session, session.used)
+                    self._await_idleness(session)
                     return
             await end(session)
         finally:

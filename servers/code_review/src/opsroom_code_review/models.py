@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from opsroom_shared.tools import Answer
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
 from .diffs import FileKind, Side
@@ -167,10 +167,12 @@ class Diff(Answer):
 
 
 class FileText(Answer):
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+
     path: str
     commit: str | None = None
     start: int = 1
-    content: str = Field(serialization_alias="text", description="The lines, without numbers.")
+    content: str = Field(validation_alias="text", serialization_alias="text", description="The lines, without numbers.")
     total_lines: int
     hint: str | None = None
 

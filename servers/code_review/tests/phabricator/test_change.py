@@ -49,7 +49,7 @@ async def test_stack_and_tasks(provider: PhabricatorProvider) -> None:
     child, linked = await provider.change("D11"), await provider.change("D25")
 
     assert child.parents == ["D10"]
-    assert [(r.who.name, r.verdict) for r in child.reviewers] == [("carol", "none"), ("backend", "none")]
+    assert [(r.who.name, r.verdict) for r in child.reviewers] == [("carol", "none"), ("#backend", "none")]
     assert linked.tasks == ["T3"]
 
 
@@ -185,4 +185,4 @@ async def test_people_who_are_hidden_have_no_name(provider: PhabricatorProvider,
 
     found = await provider.change("D1")
 
-    assert sorted(r.who.name for r in found.reviewers) == ["(hidden)", "backend", "carol"]
+    assert sorted(r.who.name for r in found.reviewers) == ["#backend", "(hidden)", "carol"]

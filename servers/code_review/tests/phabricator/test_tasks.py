@@ -107,6 +107,15 @@ async def test_quirk_7_unknown_words_are_refused(
     assert phorge.sent("maniphest.search") == []
 
 
+async def test_references_can_be_more_than_a_page(provider: PhabricatorProvider) -> None:
+    """What is on a later page is not missing."""
+    refs = tuple(f"T{number}" for number in range(1, 14))
+    first = await provider.find_tasks(TaskQuery(refs=refs), Page(8))
+    rest = await provider.find_tasks(TaskQuery(refs=refs), Page(8, first.position))
+
+    assert sorted(task.ref for task in first.items + rest.items) == sorted(refs)
+
+
 @pytest.mark.parametrize("refs", [("T5",), ("T1", "T99999")])
 async def test_hidden_and_missing_tasks(connect: Connect, world: World, refs: tuple[str, ...]) -> None:
     """T5 is bob's alone, T99999 is nobody's: both are named as not there."""

@@ -240,6 +240,10 @@ class Conduit:
         )
 
 
+def page_size(limit: int) -> int:
+    return min(max(limit, 1), PAGE)
+
+
 def own_cursor(position: JsonValue) -> str | None:
     """A cursor that Conduit can have given. It answers any other with a piece of SQL, so it does not get one."""
     if position is None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from opsroom_shared.errors import InvalidInput, NotFound, TimedOut, TooLarge
 from pydantic import Field
 
-from ...diffs import FileDiff
 from ...models import FileText
+from .applying import applied
 from .checks import downloaded
 from .conduit import Conduit
 from .diffs import Diffs
@@ -55,7 +55,7 @@ class Files:
             if changed.binary or changed.withheld:
                 raise InvalidInput(f"{path} is no text in version {current.version}.")
             if changed.kind == "added":
-                return _text(path, None, _joined([line.text + "\n" * line.ends for line in changed.lines()]))
+                return _text(path, None, (applied("", changed) or "").encode())
         if at == "head" and changed is not None and changed.path != path and changed.kind == "renamed":
             raise NotFound(f"Version {current.version} of {current.revision.ref} renames {path} to {changed.path}.")
         base = await self._base(current)
@@ -63,13 +63,16 @@ class Files:
         before = await self._at(self._in(current, phid), base.commit, source)
         if at == "base" or changed is None or changed.path != path:
             return _text(path, base.commit, before, hint=None if base.named else _guessed(current, base))
-        after = _applied(before, changed)
+        try:
+            after = applied(before.decode(), changed)
+        except UnicodeDecodeError:
+            after = None
         if after is None:
             raise NotFound(
                 f"What {path} is in version {current.version} cannot be told: its changes do not fit the file at {base.commit}."
                 " The diff shows the part that it changes."
             )
-        return _text(path, None, after, hint=None if base.named else _guessed(current, base))
+        return _text(path, None, after.encode(), hint=None if base.named else _guessed(current, base))
 
     def _in(self, current: Current, repository: str | None) -> str:
         if repository is None:
@@ -122,38 +125,6 @@ def _guessed(current: Current, base: _Base) -> str:
         f"Version {current.version} does not say which commit it starts from: this is {base.commit}"
         " (with the changes, whose lines all fit, where head was asked for)."
     )
-
-
-def _applied(before: bytes, file: FileDiff) -> bytes | None:
-    """The file with its changes; None where any line of them does not fit."""
-    try:
-        lines = before.decode().split("\n")
-    except UnicodeDecodeError:
-        return None
-    ends_with_newline = lines[-1] == ""
-    if ends_with_newline:
-        lines.pop()
-    result: list[str] = []
-    at = 0
-    for hunk in file.hunks:
-        for line in hunk.lines:
-            if line.old is not None:
-                if not at <= line.old - 1 < len(lines) or lines[line.old - 1] != line.text:
-                    return None
-                result += lines[at : line.old - 1]
-                at = line.old
-            if line.sign != "-":
-                result.append(line.text)
-                if line.new is not None and not line.ends:
-                    ends_with_newline = False
-                elif at >= len(lines):
-                    ends_with_newline = True
-    rest = lines[at:]
-    return _joined(["\n".join([*result, *rest]), "\n" if ends_with_newline and (result or rest) else ""])
-
-
-def _joined(parts: list[str]) -> bytes:
-    return "".join(parts).encode(errors="surrogatepass")
 
 
 def _text(path: str, commit: str | None, data: bytes, *, hint: str | None = None) -> FileText:

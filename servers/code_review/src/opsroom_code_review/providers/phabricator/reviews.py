@@ -77,7 +77,7 @@ class Reviews:
     async def reply(self, reply: Reply, *, task: bool) -> ReplyResult:
         """A comment of its own that quotes: Conduit can neither answer in a thread nor mark one as done."""
         ref = reply.change or ""
-        url = self._conduit.page(reply.thread if "#" in reply.thread else ref)
+        url = self._conduit.page(ref)
         if reply.resolve is not None:
             raise NotPermitted(
                 f"{self._conduit.name} lets nobody resolve or reopen a thread over its API: a person marks it as done at {url}."

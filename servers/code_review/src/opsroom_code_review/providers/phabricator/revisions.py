@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from opsroom_shared.errors import InvalidInput, NotFound
 from pydantic import JsonValue
 
-from ...models import Can, Change, ChangeDetails, ChangedFile, ChangeState, Reviewer, ReviewerVerdict, Version
+from ...models import Can, Change, ChangeDetails, ChangedFile, ChangeState, Person, Reviewer, ReviewerVerdict, Version
 from .. import ChangeQuery, Found, Page
 from .checks import Builds, summary
-from .conduit import FOREIGN_CURSOR, PAGE, Conduit, own_cursor
+from .conduit import FOREIGN_CURSOR, Conduit, own_cursor, page_size
 from .diffs import Diffs
 from .names import Known, Names
 from .references import number
@@ -90,7 +90,12 @@ class Revisions:
         if query.state != "all":
             constraints["statuses"] = ["open()" if query.state == "open" else "closed()"]
         results = await self._conduit.search(
-            Revision, _METHOD, constraints=constraints, order="updated", limit=_limit(page), after=own_cursor(page.position)
+            Revision,
+            _METHOD,
+            constraints=constraints,
+            order="updated",
+            limit=page_size(page.limit),
+            after=own_cursor(page.position),
         )
         return Found(await self.changes(results.data), results.cursor.after)
 
@@ -108,6 +113,7 @@ class Revisions:
             self.revision(ref), discussion(self._conduit, ref), self._names.me(), self._trusting.now()
         )
         people = [revision.author, *(reviewing.phid for reviewing in revision.reviewers)]
+        # people are asked for by another method than the rest, so they need not wait for what the links name
         _, versions, edges, builds = await asyncio.gather(
             self._names.known(phid for phid in people if phid.startswith("PHID-USER-")),
             self._diffs.of(revision),
@@ -232,17 +238,21 @@ def _reviewers(reviewing: Iterable[Reviewing], history: Discussion, known: Known
         verdict = _VERDICTS.get(entry.status, "none")
         judged = verdict in ("accepted", "changes_requested")
         given = times.get(entry.actor or entry.phid, 0)
-        person = known.person(entry.phid)
-        if person is not None:
-            found.append(
-                Reviewer(
-                    who=person,
-                    verdict=verdict,
-                    blocking=entry.blocking or entry.status == "blocking",
-                    stale=judged and (entry.status.endswith("-older") or given < update),
-                )
+        found.append(
+            Reviewer(
+                who=_reviewer(entry.phid, known),
+                verdict=verdict,
+                blocking=entry.blocking or entry.status == "blocking",
+                stale=judged and (entry.status.endswith("-older") or given < update),
             )
+        )
     return found
+
+
+def _reviewer(phid: str, known: Known) -> Person:
+    """A project, too, can review. It is called as one would type it."""
+    project = known.name(phid) if phid.startswith("PHID-PROJ-") else None
+    return Person(name=f"#{project}") if project else known.person(phid) or Person(name="(hidden)")
 
 
 def _waits(revision: Revision, me: Account, mine: set[str]) -> bool:
@@ -259,10 +269,6 @@ def _linked(edges: list[Edge], kind: str, known: Known) -> list[str]:
 
 def _recency(revision: Revision) -> tuple[int, int]:
     return (int(revision.modified.timestamp()) if revision.modified else 0, revision.id)
-
-
-def _limit(page: Page) -> int:
-    return min(max(page.limit, 1), PAGE)
 
 
 def _position(page: Page) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from ...models import BoardColumn, Task, TaskSaved, Vocabulary
 from .. import Page, TaskEdit, TaskQuery, TasksFound
 from .cache import Cache
-from .conduit import PAGE, Conduit, own_cursor
+from .conduit import Conduit, own_cursor, page_size
 from .names import Known, Names, listed
 from .references import number
 from .trust import Trust, Trusting
@@ -83,13 +83,13 @@ class Tasks:
             constraints=constraints,
             attachments=_ATTACHMENTS,
             order="updated",
-            limit=min(max(page.limit, 1), PAGE),
+            limit=page_size(page.limit),
             after=own_cursor(page.position),
         )
         records = results.data
-        if query.refs:
+        if query.refs and page.position is None and results.cursor.after is None and not _narrowed(query):
             there = {record.ref for record in records}
-            if missing := [ref for ref in query.refs if ref not in there and not _narrowed(query)]:
+            if missing := [ref for ref in query.refs if ref not in there]:
                 raise NotFound(f"{self._conduit.name} has no {listed(missing)}, or this account may not see it.")
         tasks = await self.tasks(records, words, trust, links=bool(query.refs))
         if not query.refs:

@@ -1,8 +1,7 @@
 """What Conduit answers with, as models that forgive its habits: `[]` for an empty map, numbers as strings, epochs as times."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Generic, TypeVar, cast
+from typing import Annotated, Generic, TypeVar
 
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
 
@@ -241,8 +240,6 @@ class TaskRecord(Wire):
     author: str | None = Field(None, validation_alias=AliasPath("fields", "authorPHID"))
     owner: str | None = Field(None, validation_alias=AliasPath("fields", "ownerPHID"))
     status: str = Field(validation_alias=AliasPath("fields", "status", "value"))
-    status_name: Text = Field("", validation_alias=AliasPath("fields", "status", "name"))
-    closed_at: Time = Field(None, validation_alias=AliasPath("fields", "dateClosed"))
     priority: Number | None = Field(None, validation_alias=AliasPath("fields", "priority", "value"))
     priority_name: Text = Field("", validation_alias=AliasPath("fields", "priority", "name"))
     modified: Time = Field(None, validation_alias=AliasPath("fields", "dateModified"))
@@ -284,9 +281,3 @@ class Results(Wire, Generic[T]):
     data: list[T]
     maps: AnyMap = {}
     cursor: Cursor = Cursor()
-
-
-def values(value: Mapping[str, JsonValue], key: str) -> list[JsonValue]:
-    """The list under *key*, or none."""
-    found = value.get(key)
-    return cast("list[JsonValue]", found) if isinstance(found, list) else []

@@ -167,7 +167,7 @@ class Diff(Answer):
 
 
 class FileText(Answer):
-    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True, serialize_by_alias=True)
 
     path: str
     commit: str | None = None

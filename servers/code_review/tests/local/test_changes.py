@@ -243,6 +243,31 @@ async def test_a_listing_goes_on_where_it_ended(shop: Scratch) -> None:
     assert seen == ["b4", "b3", "b2", "b1", "b0", "feature"]
 
 
+async def test_a_branch_whose_name_is_no_text_hides_no_other(shop: Scratch) -> None:
+    """Names may hold any bytes; such a branch cannot be shown, and the rest is."""
+    head = shop.git("rev-parse", "feature")
+    (shop.folder / ".git" / "packed-refs").write_bytes(head.encode() + b" refs/heads/caf\xe9\n")
+
+    assert await refs(provider(shop.folder)) == ["feature"]
+
+
+async def test_a_repository_with_a_long_history_beside_main(shop: Scratch) -> None:
+    """Beyond the commits that are read, bases are asked for, and merged branches are still closed."""
+    shop.branch("merged")
+    shop.commit("In main", {"m": "1\n"})
+    shop.switch("main")
+    shop.git("merge", "--quiet", "--no-ff", "--message", "Merge", "merged")
+    start = shop.git("rev-parse", "main")
+    commits = [f"commit refs/heads/long\ncommitter A <a@x> {1_790_100_000 + n} +0000\ndata 1\nx" for n in range(20_005)]
+    commits[0] += f"\nfrom {start}"
+    shop.git("fast-import", "--quiet", stdin="\n".join([*commits, ""]).encode())
+    source = provider(shop.folder)
+
+    assert sorted(await refs(source)) == ["feature", "long"]
+    assert await refs(source, ChangeQuery(state="closed")) == ["merged"]
+    assert [file.path for file in (await source.change("feature")).files] == ["app.py", "new.py"]
+
+
 async def test_names_come_from_the_mailmap(shop: Scratch) -> None:
     """People are called what the project calls them."""
     shop.branch("fix")

@@ -1,5 +1,6 @@
 """Where a repository may be, and what is none."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,16 @@ def test_what_is_no_repository_is_told_at_the_start(tmp_path: Path) -> None:
         find_place(tmp_path)
     with pytest.raises(ConfigError, match="is not a folder"):
         find_place(tmp_path / "nowhere")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to somebody else")
+def test_a_repository_of_somebody_else_is_explained(shop: Scratch) -> None:
+    """Git does not trust its configuration; the answer says what a person does who does."""
+    for path in (shop.folder, shop.folder / ".git"):
+        os.chown(path, 12_345, 12_345)
+
+    with pytest.raises(ConfigError, match=r"safe\.directory"):
+        find_place(shop.folder)
 
 
 def test_a_local_provider_needs_a_path() -> None:

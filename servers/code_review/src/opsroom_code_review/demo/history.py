@@ -402,6 +402,7 @@ _TOLD = (
             "pyproject.toml": '[project]\nname = "shop"\nversion = "0.1.0"\n'
             'dependencies = ["httpx==0.25.0", "pydantic==2.4.2"]\n',
             "shop/__init__.py": "",
+            ".gitignore": "__pycache__/\n.pytest_cache/\n",
         },
     ),
     Step(399, ADA, "Add the first tables", {"schema.sql": _SCHEMA}),

@@ -3,7 +3,9 @@
 import asyncio
 import os
 import shutil
+import signal
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ LARGEST_TEXT = 8 << 20
 _AT_ONCE = 4
 _OUTPUT = 32 << 20
 _ERROR_SHOWN = 300
+_ENDING = 5.0
 _CONFIG = (
     "advice.graftFileDeprecated=false",  # said for the empty file of grafts below
     "core.quotePath=off",
@@ -95,6 +98,7 @@ class Git:
                     stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
                     stdout=asyncio.subprocess.PIPE,
                     stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,  # so that it ends with all that it may have started
                 )
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 raise Unavailable("The repository's folder is gone, or cannot be entered.") from None
@@ -118,7 +122,7 @@ async def _talk(process: asyncio.subprocess.Process, stdin: bytes | None, limit:
     try:
         data = await _part(process.stdout, limit)
         if cut := len(data) > limit:
-            process.kill()
+            _kill(process)
         error = await errors
         await feeding
         code = await process.wait()
@@ -152,11 +156,18 @@ async def _part(stream: asyncio.StreamReader, limit: int) -> bytes:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
-        process.kill()
+        _kill(process)
         await process.wait()
-    for stream in (process.stdout, process.stderr):
-        while stream is not None and await stream.read(1 << 16):
-            pass  # a pipe that nobody reads to its end is never closed
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ENDING):
+            for stream in (process.stdout, process.stderr):
+                while stream is not None and await stream.read(1 << 16):
+                    pass  # a pipe that nobody reads to its end is never closed
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _first_words(error: bytes) -> str:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from .references import spelled
 
 MOST_BRANCHES = 1_000
+"""Of more, those with the newest commits are looked at."""
 MOST_COMMITS = 20_000
 BRANCH_FORMAT = (
     "%(refname)%00%(objectname)%00%(symref)%00%(HEAD)%00"
@@ -132,11 +133,14 @@ class Graph:
     commits: dict[str, Commit]
     complete: bool
     """False when there were more commits than are read; then merge bases must be asked for."""
+    merged: frozenset[str] = frozenset()
+    """Heads that are in the default branch, where the commits do not tell it."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
     """Notes of checks about commits, as far as they were read."""
     _own: dict[str, dict[str, Commit]] = field(default_factory=dict[str, dict[str, Commit]])
 
     def __post_init__(self) -> None:
+        self._order = {commit: place for place, commit in enumerate(self.commits)}
         self._heads = {ref.name: ref.head for ref in self.refs if ref.name.startswith(_HEADS)}
         self.branches = {self.spelling(ref): ref for ref in self.refs if self._is_change(ref)}
 
@@ -152,7 +156,7 @@ class Graph:
         return spelled(ref.short, of=ref.name)
 
     def _is_change(self, ref: Ref) -> bool:
-        if ref.target or (self.default and ref.last_name == self.default.name):
+        if ref.target or not _is_text(ref.name) or (self.default and ref.last_name == self.default.name):
             return False
         if not ref.is_remote:
             return ref.name.startswith(_HEADS)
@@ -160,7 +164,9 @@ class Graph:
         return local is None or not (local == ref.head or ref.head in self.own(local))
 
     def is_merged(self, ref: Ref) -> bool:
-        return self.complete and self.default is not None and ref.head not in self.commits
+        if not self.complete:
+            return ref.head in self.merged
+        return self.default is not None and ref.head not in self.commits
 
     def own(self, head: str) -> dict[str, Commit]:
         """The commits that lead to *head* and are not in the default branch."""
@@ -177,8 +183,7 @@ class Graph:
 
     def commits_of(self, head: str) -> list[Commit]:
         """The same, the oldest first."""
-        own = self.own(head)
-        return [commit for commit in reversed(self.commits.values()) if commit.id in own]
+        return sorted(self.own(head).values(), key=lambda commit: -self._order[commit.id])
 
     def proposed(self, name: str) -> list[Commit]:
         """The commits of the branch *name* that are not on a branch that it stands on, the oldest first."""
@@ -208,6 +213,11 @@ class Graph:
         return sorted(
             other for other, tip in below.items() if not any(tip != high and tip in self.own(high) for high in below.values())
         )
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name can be shown at all: git lets one hold any bytes."""
+    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _time(seconds: str) -> datetime:

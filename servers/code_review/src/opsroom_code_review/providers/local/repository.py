@@ -32,7 +32,6 @@ from .store import Store
 from .working_tree import STATUS, Status, filter_drivers, fingerprint, no_filters, parse_status
 
 _CONFIGURATION = r"^(user\.(name|email)|init\.defaultbranch|filter\..*)$"
-_COMPARED_HEADS = 300
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class Repository:
         default = default_of(refs, bare=self.place.is_bare, configured=configured)
         heads = _heads(refs)
         tips = default.tips if default else ()
-        lines = [*heads[:_COMPARED_HEADS], *(f"^{tip}" for tip in tips)]
+        lines = [*heads, *(f"^{tip}" for tip in tips)]
         if not heads or not tips:
             return Graph(default, refs, {}, complete=True)
         output = await self.git.run(
@@ -134,8 +133,9 @@ class Repository:
         if output.code:
             raise output.failure()
         commits = parse_commits(output.data)
-        complete = len(commits) <= MOST_COMMITS and len(heads) <= _COMPARED_HEADS and not output.cut
-        return Graph(default, refs, {commit.id: commit for commit in commits[:MOST_COMMITS]}, complete=complete)
+        complete = len(commits) <= MOST_COMMITS and not output.cut
+        merged = frozenset[str]() if complete else await self._merged(tips)
+        return Graph(default, refs, {commit.id: commit for commit in commits[:MOST_COMMITS]}, complete, merged)
 
     async def commits_between(self, base: str, head: str) -> list[Commit]:
         """The newest of the commits that *head* has and *base* has not, the oldest of them first."""
@@ -169,6 +169,12 @@ class Repository:
             "log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", "--format=%N", *notes, commit, "--"
         )
         return data.decode(errors="replace")
+
+    async def _merged(self, tips: Sequence[str]) -> frozenset[str]:
+        """The heads of branches that are in one of the commits *tips*."""
+        patterns = ("--format=%(objectname)", "refs/heads", "refs/remotes")
+        found = [await self.git.read("for-each-ref", f"--merged={tip}", *patterns) for tip in tips]
+        return frozenset(head for data in found for head in data.decode().split())
 
     async def touching(self, graph: Graph, path: str) -> set[str]:
         """The commits outside of the default branch that touch a file or folder."""
@@ -296,10 +302,14 @@ class Repository:
             for item in output.data.decode(errors="surrogateescape").split("\0")[:-1]:
                 name, _, value = item.partition("\n")
                 values[name] = value  # the last one counts
-            me = Me(values.get("user.name") or None, values.get("user.email") or None)
+            me = Me(_text(values.get("user.name")), _text(values.get("user.email")))
             found = _Configuration(me, values.get("init.defaultbranch"), tuple(values))
             self._configuration = (state, found)
         return self._configuration[1]
+
+
+def _text(value: str | None) -> str | None:
+    return value.encode(errors="surrogateescape").decode(errors="replace") if value else None
 
 
 def _heads(refs: Sequence[Ref]) -> list[str]:

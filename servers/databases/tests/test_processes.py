@@ -210,7 +210,7 @@ async def test_full_server_says_so(connect: Connect) -> None:
         (["--database", "a=/no/such/file.db"], "no such file"),
         (["--database", "a={folder}"], "is not a file"),
         (["--database", "a={text}"], "is not an SQLite database"),
-        (["--database", "a=oracle://u:hunter2@h/x"], "unknown dialect 'oracle'; supported: sqlite"),
+        (["--database", "a=oracle://u:hunter2@h/x"], "the driver of 'oracle' is not installed: install oracledb"),
         (["--database", "a=sqlite://"], "expected sqlite:////absolute/path"),
         (["--database", "a=:memory:"], "names no file"),
         (["--database", "a=sqlite:///{text}?mode=rwc"], "options after ? are not supported"),

@@ -1,23 +1,22 @@
 """Runs the calls on one database that is reached through SQLAlchemy, in a child process that its owner may kill at any time.
 
-It is started as `python -I -S generic_worker.py`, and speaks in the frames of sqlite_worker. The first one says where the
+It is started as `python -I -S generic_worker.py`, and speaks in the frames of worker_process. The first one says where the
 database is, and where packages are found; so neither stands on the command line or in the environment.
 """
 
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypedDict, cast
 
 if TYPE_CHECKING:
-    from . import sqlite_worker as framing
+    from . import worker_process
     from .generic_session import Access, Session
 else:
     # -I leaves the script's own folder out, and it must stay out: the names of its modules are those of drivers
     sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs a third of the start
-    import sqlite_worker as framing
+    import worker_process
 
     sys.path.pop(0)
 
@@ -30,7 +29,6 @@ class Setup(TypedDict):
 
     paths: list[str]
     environment: dict[str, str]
-    memory_bytes: int
     access: "Access"
 
 
@@ -51,20 +49,15 @@ def _session(setup: object) -> "Session":
     session = Session(given["access"])
     engine = engine_of(given["access"]["dialect"])
     more = (given["access"]["memory_mib"] + engine.reserved_mib) << 20
-    _limit(resource.RLIMIT_AS, _address_space() + more)
+    worker_process.set_limit(resource.RLIMIT_AS, _address_space() + more)
     if engine.is_file:
-        _limit(resource.RLIMIT_FSIZE, 0)
+        worker_process.set_limit(resource.RLIMIT_FSIZE, 0)
     return session
 
 
 def _address_space() -> int:
     with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123 - no pathlib needed here
         return int(file.read().split()[0]) * resource.getpagesize()
-
-
-def _limit(kind: int, value: int) -> None:
-    with suppress(ValueError, OSError):  # where the system refuses, the other limits still hold
-        resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
 
 
 def _answer(received: object, session: "Session") -> Mapping[str, object]:
@@ -74,7 +67,7 @@ def _answer(received: object, session: "Session") -> Mapping[str, object]:
 
     request = cast("Request", received)
     try:
-        with framing.alarm(request["seconds"]):
+        with worker_process.alarm(request["seconds"]):
             return {"value": generic_calls.answered(session, request["call"], request["arguments"])}
     except ToolFailure as failure:
         return {"failure": failure.code, "message": str(failure)}
@@ -85,11 +78,8 @@ def _answer(received: object, session: "Session") -> Mapping[str, object]:
 
 
 def main() -> None:
-    serve = cast("Callable[[object, object], None]", framing.serve)
-    serve(_session, _answer)
+    worker_process.serve(_session, _answer)
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        main()
-    os._exit(0)  # nothing to save
+    worker_process.run(main)

@@ -1,21 +1,24 @@
 """Runs guarded statements on a SQLite file, in a child process that its owner may kill at any time; standard library only.
 
-It is started as `python -I -S sqlite_worker.py`. It reads frames (four bytes of length, then JSON) from stdin and answers each
-with one frame on stdout: first the policy, then requests, until EOF.
+It is started as `python -I -S sqlite_worker.py`, and gets the policy first, then requests.
 """
 
 import hashlib
-import json
 import os
 import resource
-import signal
 import sqlite3
-import struct
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
-from typing import Literal, TypeAlias, TypedDict, TypeVar, cast
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, TypeVar, cast
+
+if TYPE_CHECKING or __package__:
+    from . import worker_process
+else:
+    # -I leaves the script's own folder out
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs a third of the start
+    import worker_process
 
 Scalar: TypeAlias = int | float | str | bytes | None
 Cut: TypeAlias = list[str | int]
@@ -93,13 +96,9 @@ class Answer(TypedDict, total=False):
     """The process ends after this answer, and another has to take its place."""
 
 
-_LENGTH = struct.Struct(">I")
-_MAX_REQUEST = 4 << 20
 _MAX_VALUE = 64 << 20
 _STEPS_BETWEEN_CHECKS = 10_000
 _BUSY_SECONDS = 2.0
-# The engine checks the clock at the deadline; a sort or one long function call does not, and ends with the process.
-_GRACE_SECONDS = 1.5
 _WAL_INDEX_BYTES = 64 << 20
 
 _LIMITS = (
@@ -188,44 +187,14 @@ def main() -> None:
 
 
 def serve(make_guard: Callable[[Policy], G], answer_to: Callable[[object, G], Mapping[str, object]]) -> None:
-    """Answers requests until EOF, or until an answer is the last."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is for the server, which then closes stdin
-    policy = cast("Policy | None", _receive())
-    if policy is None:
-        return
-    _set_limit(resource.RLIMIT_AS, policy["memory_bytes"])
-    guard = make_guard(policy)
-    while (request := _receive()) is not None:
-        answer = answer_to(request, guard)
-        _send(answer)
-        if answer.get("last"):
-            return
+    """Answers requests, in limited memory, under the guard that is made from the policy."""
 
+    def guarded(received: object) -> G:
+        policy = cast("Policy", received)
+        worker_process.set_limit(resource.RLIMIT_AS, policy["memory_bytes"])
+        return make_guard(policy)
 
-def _receive() -> object:
-    head = sys.stdin.buffer.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    if length > _MAX_REQUEST:
-        return None
-    return json.loads(sys.stdin.buffer.read(length))
-
-
-def _send(answer: Mapping[str, object]) -> None:
-    body = json.dumps(answer, separators=(",", ":")).encode()
-    sys.stdout.buffer.write(_LENGTH.pack(len(body)) + body)
-    sys.stdout.buffer.flush()
-
-
-@contextmanager
-def alarm(seconds: float) -> Generator[None]:
-    """Ends the process some time after *seconds*: without a handler also inside the engine, and when the owner is gone."""
-    signal.setitimer(signal.ITIMER_REAL, seconds + _GRACE_SECONDS)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+    worker_process.serve(guarded, answer_to)
 
 
 def _answer(received: object, guard: Guard) -> Answer:
@@ -235,7 +204,7 @@ def _answer(received: object, guard: Guard) -> Answer:
     answer = Answer(pages=pages)
     guard.begin(request["secrets"])
     try:
-        with alarm(request["seconds"]), closing(_connect(request, guard, deadline)) as connection:
+        with worker_process.alarm(request["seconds"]), closing(_connect(request, guard, deadline)) as connection:
             pages += (_read(connection, read) for read in request["reads"])
             if rehearsal := request["rehearsal"]:
                 answer["plans"] = _rehearse(connection, rehearsal, guard, deadline)
@@ -271,7 +240,7 @@ def _connect(request: Request, guard: Guard, deadline: float) -> sqlite3.Connect
     """A connection that can only read."""
     path = request["path"]
     # Nothing this process does needs to write a file, but for the shared index of a database in WAL mode.
-    _set_limit(resource.RLIMIT_FSIZE, _WAL_INDEX_BYTES if _is_wal(path) else 0)
+    worker_process.set_limit(resource.RLIMIT_FSIZE, _WAL_INDEX_BYTES if _is_wal(path) else 0)
     connection = opened(path, "ro", deadline)
     try:
         connection.execute("PRAGMA query_only = ON")
@@ -424,13 +393,5 @@ def _plan(copy: sqlite3.Connection, sql: str, index: str | None, guard: Guard) -
             copy.execute("DROP INDEX opsroom_rehearsal")
 
 
-def _set_limit(kind: int, value: int) -> None:
-    with suppress(ValueError, OSError):  # where the system refuses, the other limits still hold
-        hard = resource.getrlimit(kind)[1]
-        resource.setrlimit(kind, (value if hard == resource.RLIM_INFINITY else min(value, hard), hard))
-
-
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        main()
-    os._exit(0)  # nothing to save, and tearing down the interpreter costs the next start
+    worker_process.run(main)

@@ -8,16 +8,17 @@ import sqlite3
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from typing import TYPE_CHECKING, Literal, TypedDict, cast
 
-# -I leaves the script's own folder out
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs a third of the start
-
-if TYPE_CHECKING:
+if TYPE_CHECKING or __package__:
     from . import sqlite_worker as reading
+    from . import worker_process
 else:
+    # -I leaves the script's own folder out
+    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))  # noqa: PTH100, PTH120 - pathlib costs a third of the start
     import sqlite_worker as reading
+    import worker_process
 
 
 class Change(TypedDict):
@@ -107,7 +108,7 @@ def _answer(request: object, guard: WriteGuard) -> Changed:
     guard.begin(change["secrets"])
     guard.defines = change["kind"] == "definition"
     try:
-        with reading.alarm(change["seconds"]), closing(_connect(change, guard, deadline)) as connection:
+        with worker_process.alarm(change["seconds"]), closing(_connect(change, guard, deadline)) as connection:
             return _change(connection, change, guard)
     except CountsDiffer as error:
         return Changed(failure="counts", counts=[*error.args])
@@ -185,6 +186,4 @@ def _quoted(name: str) -> str:
 
 
 if __name__ == "__main__":
-    with suppress(BrokenPipeError):
-        main()
-    os._exit(0)  # nothing to save
+    worker_process.run(main)

@@ -1,45 +1,19 @@
 """The tests' own attacks and honest queries, judged by what is left of a real file and by the refusal."""
 
 import hashlib
-import json
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, closing
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fastmcp import Client
-from fastmcp.client.transports import FastMCPTransport
-from mcp.types import TextContent
 from opsroom_databases.providers.sqlite_file import GuardedFile
 from opsroom_databases.providers.sqlite_worker import Read
 from opsroom_databases.settings import DatabasesSettings
 from opsroom_databases.sources import FileSource
 from opsroom_shared.errors import ToolFailure
-from pydantic import BaseModel
 
-DATA = Path(__file__).with_name("data")
-LARGEST_ANSWER = 1 << 20
-
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
-
-
-class Attack(BaseModel):
-    sql: str
-    must: str
-    why: str
-
-
-class Honest(BaseModel):
-    sql: str
-
-
-def lines(name: str) -> list[str]:
-    return (DATA / name).read_text(encoding="utf-8").splitlines()
-
-
-ATTACKS = [Attack.model_validate_json(line) for line in lines("attacks.jsonl")]
-HONEST = [Honest.model_validate_json(line) for line in lines("honest.jsonl")]
+from .answers import Connect
+from .corpus import Attack, Honest, attacks, honest_queries, is_small
 
 
 def observed(file: Path) -> dict[str, str]:
@@ -51,7 +25,7 @@ def observed(file: Path) -> dict[str, str]:
     return seen
 
 
-@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.why for attack in ATTACKS])
+@pytest.mark.parametrize("attack", attacks(), ids=lambda attack: attack.why)
 async def test_attack_leaves_no_trace(connect: Connect, clinic: Path, attack: Attack) -> None:
     """An attack changes nothing and makes no file; what must be refused is refused, what costs is bounded."""
     before = observed(clinic)
@@ -62,12 +36,11 @@ async def test_attack_leaves_no_trace(connect: Connect, clinic: Path, attack: At
 
     assert observed(clinic) == before
     assert result.is_error or attack.must == "bounded"
-    assert len(json.dumps(result.structured_content)) < LARGEST_ANSWER
-    assert sum(len(part.text) for part in result.content if isinstance(part, TextContent)) < LARGEST_ANSWER
+    assert is_small(result)
     assert not alive.is_error
 
 
-@pytest.mark.parametrize("honest", HONEST, ids=[honest.sql[:60] for honest in HONEST])
+@pytest.mark.parametrize("honest", honest_queries(), ids=lambda honest: honest.sql[:60])
 async def test_honest_query_is_answered(connect: Connect, clinic: Path, honest: Honest) -> None:
     """A read that the engine itself runs is answered, with as many columns as the engine gives."""
     with closing(sqlite3.connect(clinic)) as plain:
@@ -80,7 +53,7 @@ async def test_honest_query_is_answered(connect: Connect, clinic: Path, honest: 
     assert len(result.structured_content["columns"]) == len(columns or ())
 
 
-@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.must == "reject"], ids=lambda attack: attack.why)
+@pytest.mark.parametrize("attack", [attack for attack in attacks() if attack.must == "reject"], ids=lambda attack: attack.why)
 async def test_engine_holds_without_the_parser(clinic: Path, attack: Attack) -> None:
     """An attack that reached the engine unread would still change nothing: neither guard leans on the other."""
     before = observed(clinic)

@@ -1,19 +1,16 @@
 """A DuckDB file, and servers on it, for the tests in this folder."""
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import duckdb
 import pytest
-from fastmcp import Client, FastMCP
+from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
-from opsroom_databases.server import build
-from opsroom_databases.settings import DatabasesSettings
 
+from ..answers import Connect
 from ..corpus import DATA
-
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
+from ..engines import client_of
 
 
 def make_harbour(folder: Path) -> Path:
@@ -36,11 +33,9 @@ def harbour(tmp_path: Path) -> Path:
 def connect(harbour: Path) -> Connect:
     """Connects a client to a server on the harbour; keyword arguments are settings, *more* those of the database."""
 
-    @asynccontextmanager
-    async def connected(more: dict[str, object] | None = None, **settings: object) -> AsyncGenerator[Client[FastMCPTransport]]:
-        configured = {"databases": {"harbour": {"url": f"duckdb:///{harbour}", **(more or {})}}, **settings}
-        server: FastMCP = build(DatabasesSettings.model_validate(configured)).mcp
-        async with Client(server) as client:
-            yield client
+    def connected(
+        more: dict[str, object] | None = None, **settings: object
+    ) -> AbstractAsyncContextManager[Client[FastMCPTransport]]:
+        return client_of({"harbour": {"url": f"duckdb:///{harbour}", **(more or {})}}, settings)
 
     return connected

@@ -9,13 +9,12 @@ from typing import cast
 import duckdb
 import pytest
 import pytest_asyncio
-from fastmcp import Client, FastMCP
+from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
 from opsroom_databases.dialects.generic import engine_of
-from opsroom_databases.server import build
-from opsroom_databases.settings import DatabasesSettings
 
 from ..corpus import Attack, Honest, attacks, honest_queries, is_small
+from ..engines import at_urls, client_of
 from .conftest import make_harbour
 
 # A process takes over a second to start, so that all tests here share one server.
@@ -33,9 +32,7 @@ def harbour(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(harbour: Path) -> AsyncGenerator[Client[FastMCPTransport]]:
     """A client of a server on the harbour, with little time and memory for a query."""
-    settings = {"databases": {"harbour": {"url": f"duckdb:///{harbour}"}}, "query_seconds": 3, "memory_mib": 256}
-    server: FastMCP = build(DatabasesSettings.model_validate(settings)).mcp
-    async with Client(server) as connected:
+    async with client_of(at_urls({"harbour": f"duckdb:///{harbour}"}), {"query_seconds": 3, "memory_mib": 256}) as connected:
         yield connected
 
 

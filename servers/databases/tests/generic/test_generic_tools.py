@@ -5,26 +5,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import duckdb
 import pytest
-from fastmcp import Client
-from fastmcp.client.client import CallToolResult
-from fastmcp.client.transports import FastMCPTransport
-from mcp.types import TextContent
 from opsroom_databases.server import role_sql, sources
 from opsroom_databases.settings import DatabasesSettings
 from opsroom_shared.config import ConfigError
 
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
+from ..answers import Connect, text_of
 
 PATIENCE_SECONDS = 30
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
 def workers() -> dict[int, str]:

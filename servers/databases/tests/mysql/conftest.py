@@ -1,21 +1,16 @@
 """A real MariaDB, and servers on it, for the tests in this folder."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Generator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
-from fastmcp import Client, FastMCP
+from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
-from opsroom_databases.server import build
-from opsroom_databases.settings import DatabasesSettings
 
+from ..answers import Connect
+from ..engines import at_urls, client_of, missing, private_folder
 from .mariadb_server import MariadbServer, program
-
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
 
 DATA = Path(__file__).parents[1] / "data" / "mysql"
 
@@ -23,35 +18,25 @@ DATA = Path(__file__).parents[1] / "data" / "mysql"
 @pytest.fixture(scope="session")
 def mariadb() -> Generator[MariadbServer]:
     """A private MariaDB with the schema of the garage; skipped where it is not installed, unless services are required."""
-    missing = [name for name in ("mariadbd", "mariadb-install-db", "mariadb") if program(name) is None]
-    if missing:
-        reason = f"MariaDB is not installed: {', '.join(missing)} not found; on Debian apt-get install mariadb-server"
-        if os.environ.get("OPSROOM_REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="mdb-", dir="/tmp"))  # a socket's path has to be short
-    server = MariadbServer(folder)
-    try:
-        folder.chmod(0o755)
-        server.install((DATA / "garage.sql").read_text(encoding="utf-8"))
-        yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+    absent = [name for name in ("mariadbd", "mariadb-install-db", "mariadb") if program(name) is None]
+    if absent:
+        missing(f"MariaDB is not installed: {', '.join(absent)} not found; on Debian apt-get install mariadb-server")
+    with private_folder("mdb-") as folder:
+        server = MariadbServer(folder)
+        try:
+            server.install((DATA / "garage.sql").read_text(encoding="utf-8"))
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.fixture
 def connect(mariadb: MariadbServer) -> Connect:
     """Connects a client to a server on the garage; keyword arguments are settings, *account* is whom it logs in as."""
 
-    @asynccontextmanager
-    async def connected(
+    def connected(
         account: str = "boss", databases: dict[str, str] | None = None, **settings: object
-    ) -> AsyncGenerator[Client[FastMCPTransport]]:
-        urls = {"garage": mariadb.url(account)} if databases is None else databases
-        configured = {"databases": {name: {"url": url} for name, url in urls.items()}, **settings}
-        server: FastMCP = build(DatabasesSettings.model_validate(configured)).mcp
-        async with Client(server) as client:
-            yield client
+    ) -> AbstractAsyncContextManager[Client[FastMCPTransport]]:
+        return client_of(at_urls({"garage": mariadb.url(account)} if databases is None else databases), settings)
 
     return connected

@@ -1,47 +1,17 @@
 """The tests' own attacks and honest queries on a real MariaDB, under an account that may do everything."""
 
-import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from pathlib import Path
-
 import pytest
-from fastmcp import Client
-from fastmcp.client.transports import FastMCPTransport
-from mcp.types import TextContent
 from opsroom_databases.providers.mysql_session import Session, Sessions
 from opsroom_databases.settings import DatabasesSettings
 from opsroom_databases.sources import NetworkSource, parse_url
-from pydantic import BaseModel
 from pymysql import Error
 
+from ..answers import Connect
+from ..corpus import Attack, Honest, attacks, honest_queries, is_small
 from .mariadb_server import MariadbServer
 
-DATA = Path(__file__).parents[1] / "data" / "mysql"
-LARGEST_ANSWER = 1 << 20
 
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
-
-
-class Attack(BaseModel):
-    sql: str
-    must: str
-    why: str
-
-
-class Honest(BaseModel):
-    sql: str
-
-
-def lines(name: str) -> list[str]:
-    return (DATA / name).read_text(encoding="utf-8").splitlines()
-
-
-ATTACKS = [Attack.model_validate_json(line) for line in lines("attacks.jsonl")]
-HONEST = [Honest.model_validate_json(line) for line in lines("honest.jsonl")]
-
-
-@pytest.mark.parametrize("attack", ATTACKS, ids=[attack.why for attack in ATTACKS])
+@pytest.mark.parametrize("attack", attacks("mysql"), ids=lambda attack: attack.why)
 async def test_attack_leaves_no_trace(connect: Connect, mariadb: MariadbServer, attack: Attack) -> None:
     """An attack changes nothing and leaves nothing running; what must be refused is refused, what costs is bounded."""
     before = mariadb.observed()
@@ -54,12 +24,11 @@ async def test_attack_leaves_no_trace(connect: Connect, mariadb: MariadbServer, 
     assert mariadb.observed() == before
     assert running == []
     assert result.is_error or attack.must != "reject"
-    assert sum(len(part.text) for part in result.content if isinstance(part, TextContent)) < LARGEST_ANSWER
-    assert len(json.dumps(result.structured_content)) < LARGEST_ANSWER
+    assert is_small(result)
     assert not alive.is_error
 
 
-@pytest.mark.parametrize("honest", HONEST, ids=[honest.sql[:60] for honest in HONEST])
+@pytest.mark.parametrize("honest", honest_queries("mysql"), ids=lambda honest: honest.sql[:60])
 async def test_honest_query_is_answered(connect: Connect, honest: Honest) -> None:
     """A read that the engine itself runs is answered."""
     async with connect() as client:

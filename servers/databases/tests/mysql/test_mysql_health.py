@@ -2,15 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import pymysql
 import pytest
-from fastmcp import Client
-from fastmcp.client.client import CallToolResult
-from fastmcp.client.transports import FastMCPTransport
-from mcp.types import TextContent
 from opsroom_databases.health.thresholds import Level, Thresholds
 from opsroom_databases.models import DatabaseHealth, TopQueries
 from opsroom_databases.providers.mysql import MysqlDatabase
@@ -19,6 +15,7 @@ from opsroom_databases.sources import NetworkSource, parse_url
 from opsroom_databases.workload.mysql import top_queries
 from opsroom_shared.errors import NotPermitted
 
+from ..answers import Connect, health_of, text_of
 from .conftest import DATA
 from .mariadb_server import MariadbServer
 
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
     from pymysql.cursors import Cursor
 
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
 Somebody: TypeAlias = "Connection[Cursor]"
 
 AT_ONCE, NEVER = Level(0, 1e12), Level(1e12, 1e12)
@@ -92,15 +88,6 @@ def run(connection: Somebody, *statements: str) -> None:
     with connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
-
-
-def health_of(result: CallToolResult) -> DatabaseHealth:
-    assert not result.is_error, text_of(result)
-    return DatabaseHealth.model_validate(result.structured_content)
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
 async def test_planted_problems_are_found(shops: MariadbServer, connect: Connect) -> None:

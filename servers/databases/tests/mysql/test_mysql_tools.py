@@ -1,40 +1,19 @@
 """The tools over MCP on a real MariaDB."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 import pytest
-from fastmcp import Client
-from fastmcp.client.client import CallToolResult
-from fastmcp.client.transports import FastMCPTransport
-from mcp.types import TextContent
 from opsroom_databases.providers.mysql import MysqlDatabase
 from opsroom_databases.server import role_sql
 from opsroom_databases.settings import DatabasesSettings
 from opsroom_databases.sources import NetworkSource, parse_url
 from opsroom_shared.errors import TooLarge
 
+from ..answers import Connect, Row, listed, structured, text_of
 from .mariadb_server import PASSWORD, MariadbServer
 
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
-Row = dict[str, object]
-
 ENDLESS = "SELECT COUNT(*) FROM repairs a, repairs b, repairs c WHERE a.cost + b.cost > c.cost"
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
-
-
-def structured(result: CallToolResult) -> Row:
-    assert result.structured_content is not None
-    return result.structured_content
-
-
-def listed(result: CallToolResult, key: str) -> list[Row]:
-    return cast("list[Row]", structured(result)[key])
 
 
 async def until_running(mariadb: MariadbServer, count: int) -> None:

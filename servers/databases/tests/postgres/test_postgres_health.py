@@ -1,31 +1,22 @@
 """database_health and top_queries on a real PostgreSQL with planted problems, and on a quiet database of it."""
 
 import asyncio
-import os
-import shutil
-import tempfile
-from collections.abc import AsyncGenerator, Callable, Generator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager
 from typing import cast
 
 import pytest
-from fastmcp import Client
-from fastmcp.client.client import CallToolResult
-from fastmcp.client.transports import FastMCPTransport
-from mcp.types import TextContent
 from opsroom_databases.health.thresholds import Level, Thresholds
-from opsroom_databases.models import DatabaseHealth, TopQueries
+from opsroom_databases.models import TopQueries
 from opsroom_databases.providers.postgres import PostgresDatabase
 from opsroom_databases.providers.postgres_driver import Connection
 from opsroom_databases.providers.postgres_session import connect
 from opsroom_databases.settings import DatabasesSettings
 from opsroom_databases.sources import NetworkSource, parse_url
 
-from .conftest import DATA
-from .postgres_server import READER, PostgresServer, programs
-
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
+from ..answers import Connect, health_of, text_of
+from .conftest import DATA, running
+from .postgres_server import READER, PostgresServer
 
 AT_ONCE, NEVER = Level(0, 1e12), Level(1e12, 1e12)
 _SETTINGS = "shared_preload_libraries = 'pg_stat_statements'\nautovacuum = on\n"
@@ -35,17 +26,7 @@ _TRIES = 300
 @pytest.fixture(scope="module")
 def engine() -> Generator[PostgresServer]:
     """A PostgreSQL that counts its queries, with the databases planted, mended, quiet and untracked."""
-    found = programs()
-    if found is None:
-        reason = "PostgreSQL is not installed: initdb not found; on Debian apt-get install postgresql"
-        if os.environ.get("OPSROOM_REQUIRE_SERVICES"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    folder.chmod(0o755)
-    server = PostgresServer(folder, found)
-    try:
-        server.install((DATA / "hotel.sql").read_text(encoding="utf-8"), _SETTINGS)
+    with running(_SETTINGS) as server:
         for name, made in (("planted", "planted"), ("mended", "planted"), ("quiet", "quiet"), ("untracked", None)):
             server.run_sql(f"CREATE DATABASE {name}")
             if made:
@@ -54,9 +35,6 @@ def engine() -> Generator[PostgresServer]:
             "CREATE EXTENSION pg_stat_statements; ALTER DATABASE untracked SET pg_stat_statements.track = 'none'", "untracked"
         )
         yield server
-    finally:
-        server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @asynccontextmanager
@@ -84,15 +62,6 @@ async def until_somebody_waits(engine: PostgresServer) -> None:
         if await engine.admin("SELECT FROM pg_stat_activity WHERE datname = 'planted' AND wait_event_type = 'Lock'"):
             return
     pytest.fail("nobody waits for a lock")
-
-
-def health_of(result: CallToolResult) -> DatabaseHealth:
-    assert not result.is_error, text_of(result)
-    return DatabaseHealth.model_validate(result.structured_content)
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
 
 
 async def test_planted_problems_are_found(engine: PostgresServer, connect: Connect) -> None:

@@ -1,21 +1,16 @@
 """Masked columns on a real PostgreSQL: no statement's outcome may depend on a secret, and honest ones are answered."""
 
-import json
-import re
 from collections.abc import AsyncGenerator
-from pathlib import Path
 
 import pytest
-from fastmcp import Client, FastMCP
-from fastmcp.client.client import CallToolResult
+from fastmcp import Client
 from fastmcp.client.transports import FastMCPTransport
-from opsroom_databases.models import QueryPage, TableDescription
-from opsroom_databases.server import build
-from opsroom_databases.settings import DatabasesSettings
+from opsroom_databases.models import QueryPage
 
+from ..vaults import ONE, answered_without, client_of_vaults, described_without, filled, refused_alike, run
+from .conftest import DATA
 from .postgres_server import PostgresServer
 
-DATA = Path(__file__).parents[1] / "data" / "postgres"
 SECRETS = {
     "vault_one": ["key-aaa1", "hash-bb1", "key-ddd1", "vault-e1"],
     "vault_two": ["key-aaa2", "hash-bb2", "key-ddd2", "vault-e2"],
@@ -111,62 +106,35 @@ def vaults(postgres: PostgresServer) -> dict[str, str]:
     """Two databases that differ in their secrets alone."""
     text = (DATA / "vault.sql").read_text(encoding="utf-8")
     for name, secrets in SECRETS.items():
-        filled = re.sub(r"@(\d)@", lambda place, secrets=secrets: secrets[int(place[1]) - 1], text)
-        postgres.run_sql(f"CREATE DATABASE {name};\n\\connect {name}\n{filled}")
+        postgres.run_sql(f"CREATE DATABASE {name};\n\\connect {name}\n{filled(text, secrets)}")
     return {name: postgres.url(database=name) for name in SECRETS}
 
 
 @pytest.fixture
 async def client(vaults: dict[str, str]) -> AsyncGenerator[Client[FastMCPTransport]]:
     """A client of a server on both, and on one of them without masks."""
-    databases: dict[str, dict[str, object]] = {name: {"url": url} for name, url in vaults.items()}
-    databases["open"] = {"url": vaults["vault_one"], "mask": False}
-    server: FastMCP = build(DatabasesSettings.model_validate({"databases": databases})).mcp
-    async with Client(server) as connected:
+    async with client_of_vaults(vaults) as connected:
         yield connected
-
-
-def outcome(result: CallToolResult) -> str:
-    return json.dumps([result.is_error, result.structured_content, [part.model_dump() for part in result.content]])
-
-
-async def run(client: Client[FastMCPTransport], sql: str, database: str) -> CallToolResult:
-    return await client.call_tool("run_query", {"sql": sql, "database": database}, raise_on_error=False)
 
 
 @pytest.mark.parametrize("sql", LEAKS)
 async def test_leak_is_refused(client: Client[FastMCPTransport], sql: str) -> None:
     """A statement that uses a secret otherwise than to show it is refused alike; without masks it is answered."""
-    one, two, bare = [await run(client, sql, name) for name in (*SECRETS, "open")]
-
-    assert one.is_error, one.content
-    assert outcome(one) == outcome(two)
-    assert not bare.is_error, bare.content
+    await refused_alike(client, sql)
 
 
 @pytest.mark.parametrize("sql", HONEST)
 async def test_honest_query_beside_secrets_is_answered(client: Client[FastMCPTransport], sql: str) -> None:
     """A query that shows secrets or leaves them alone is answered, with nothing of a secret in it."""
-    one, two, bare = [await run(client, sql, name) for name in (*SECRETS, "open")]
-
-    assert not one.is_error, one.content
-    assert outcome(one) == outcome(two)
-    assert not any(secret in outcome(one) for secret in SECRETS["vault_one"])
-    shown = QueryPage.model_validate(one.structured_content)
-    plain = QueryPage.model_validate(bare.structured_content)
-    assert [column.name for column in shown.columns] == [column.name for column in plain.columns]
-    for answered, row in zip(shown.rows, plain.rows, strict=True):
-        assert all(
-            cell in (value, "***") and (cell is None) == (value is None) for cell, value in zip(answered, row, strict=True)
-        )
+    await answered_without(client, sql, SECRETS[ONE])
 
 
 async def test_storage_of_long_values_is_masked(client: Client[FastMCPTransport]) -> None:
     """The relations in which the engine keeps long values show none of them, whichever table they belong to."""
     named = "SELECT reltoastrelid::regclass::text FROM pg_class WHERE oid = 'public.users'::regclass"
-    ((name,),) = QueryPage.model_validate((await run(client, named, "vault_one")).structured_content).rows[:1]
-    shown = await run(client, f"SELECT chunk_id, chunk_data FROM {name}", "vault_one")  # noqa: S608 - the engine named it
-    probed = await run(client, f"SELECT encode(chunk_data, 'escape') FROM {name}", "vault_one")  # noqa: S608 - the engine named it
+    ((name,),) = QueryPage.model_validate((await run(client, named, ONE)).structured_content).rows[:1]
+    shown = await run(client, f"SELECT chunk_id, chunk_data FROM {name}", ONE)  # noqa: S608 - the engine named it
+    probed = await run(client, f"SELECT encode(chunk_data, 'escape') FROM {name}", ONE)  # noqa: S608 - the engine named it
 
     assert not shown.is_error
     assert QueryPage.model_validate(shown.structured_content).masked
@@ -175,10 +143,6 @@ async def test_storage_of_long_values_is_masked(client: Client[FastMCPTransport]
 
 async def test_sample_and_description_are_masked(client: Client[FastMCPTransport]) -> None:
     """A description says which columns are masked, and its sample rows have masks in them."""
-    result = await client.call_tool("describe_table", {"table": "users", "database": "vault_one", "sample_rows": 2})
+    masked = await described_without(client, SECRETS[ONE])
 
-    table = TableDescription.model_validate(result.structured_content)
-    assert [column.name for column in table.columns if column.masked] == ["passwordHash", "api_key", "pin", "loud"]
-    assert not any(secret in outcome(result) for secret in SECRETS["vault_one"])
-    assert table.sample is not None
-    assert [row[4] for row in table.sample] == ["***", "***"]
+    assert masked == ["passwordHash", "api_key", "pin", "loud"]

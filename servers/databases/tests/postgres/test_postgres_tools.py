@@ -1,37 +1,16 @@
 """The tools over MCP on a real PostgreSQL."""
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import cast
 
 import pytest
-from fastmcp import Client
-from fastmcp.client.client import CallToolResult
-from fastmcp.client.transports import FastMCPTransport
-from mcp.types import TextContent
 from opsroom_databases.server import role_sql
 from opsroom_databases.settings import DatabasesSettings
 
+from ..answers import Connect, Row, listed, structured, text_of
 from .postgres_server import READER, PostgresServer
 
-Connect = Callable[..., AbstractAsyncContextManager[Client[FastMCPTransport]]]
-Row = dict[str, object]
-
 ENDLESS = "SELECT count(*) FROM stays a, stays b, stays c"
-
-
-def text_of(result: CallToolResult) -> str:
-    return "\n".join(part.text for part in result.content if isinstance(part, TextContent))
-
-
-def structured(result: CallToolResult) -> Row:
-    assert result.structured_content is not None
-    return result.structured_content
-
-
-def listed(result: CallToolResult, key: str) -> list[Row]:
-    return cast("list[Row]", structured(result)[key])
 
 
 async def until_running(postgres: PostgresServer, count: int) -> None:

@@ -86,7 +86,7 @@ class Sessions:
         """With *writes*, few run side by side, and their transactions may write; otherwise they are read-only."""
         self.name = name
         self._source, self._settings, self._writes = source, settings, writes
-        self._places = Places(name, 1 if writes else settings.concurrency)
+        self._places = Places(name, 1, long=0) if writes else Places(name, settings.concurrency)
         self._threads = ThreadPoolExecutor(self._places.most, thread_name_prefix=f"mysql-{name}")
         self._killers = ThreadPoolExecutor(settings.concurrency, thread_name_prefix=f"mysql-kill-{name}")
         self._running: dict[asyncio.Future[Any], _Call] = {}  # what each gives is for its caller alone

@@ -66,7 +66,7 @@ class PostgresWrites:
 
     def __init__(self, name: str, source: NetworkSource, settings: DatabasesSettings) -> None:
         self._name, self._source, self._settings = name, source, settings
-        self._places = Places(name, 1)
+        self._places = Places(name, 1, long=0)
         self._open: set[asyncio.Task[None]] = set()
 
     async def aclose(self) -> None:

@@ -17,7 +17,7 @@ from .mix import QUERY_SECONDS
 
 OPSROOM = Path(sys.executable).parent / "opsroom-databases"
 DBHUB = "@bytebase/dbhub"
-_INSTALL_SECONDS = 180
+_INSTALL_SECONDS = 300
 _START_SECONDS = 60
 
 # What no server on fastmcp can be faster than without leaving parts of it out: the same page, and nothing behind it.

@@ -90,6 +90,13 @@ def test_an_address_that_is_none(url: str) -> None:
         Site.of(url)
 
 
+@pytest.mark.parametrize("url", ["http://github.example", "http://10.0.0.1/api/v3", "http://127.0.0.1.example"])
+def test_a_token_in_the_open(url: str) -> None:
+    """Over http the token could be read on the way, so only this machine is reached like that."""
+    with pytest.raises(ValueError, match="over https"):
+        Site.of(url)
+
+
 @pytest.mark.parametrize("text", ["shop", "acme/shop/x", "acme/..", "acme/", "a b/c", "acme/shop?x=1"])
 def test_what_is_no_repository(text: str) -> None:
     """Only owner/name goes into the path of a request."""

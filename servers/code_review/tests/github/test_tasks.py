@@ -128,6 +128,25 @@ async def test_the_repositories_of_the_settings(forge: Forge, connect: Connect) 
     assert queries == ["is:issue sort:updated-desc is:open repo:acme/shop"]
 
 
+@pytest.mark.parametrize("name", ["Bug", "1.4"])
+async def test_labels_and_milestones(forge: Forge, connect: Connect, name: str) -> None:
+    """A label or milestone is looked up in the repositories of the settings in the same request as the search."""
+    queries = searched(forge)
+
+    await connect(repositories=("acme/shop",)).find_tasks(TaskQuery(project=name), Page())
+
+    assert queries == [f'is:issue sort:updated-desc is:open {kind}:"{name}" repo:acme/shop' for kind in ("label", "milestone")]
+    assert len(forge.requests) == 1
+
+
+async def test_a_label_that_nobody_has(forge: Forge, connect: Connect) -> None:
+    """GitHub finds nothing for a label that does not exist; here that is refused with those that do."""
+    searched(forge)
+
+    with pytest.raises(InvalidInput, match=r"'urgent'\. Labels: bug, night"):
+        await connect(repositories=("acme/shop",)).find_tasks(TaskQuery(project="urgent"), Page())
+
+
 class World:
     """acme/shop#7 on the forge, which changes as it is told; labels, milestones and people only for who may write."""
 

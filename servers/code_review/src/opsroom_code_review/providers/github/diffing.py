@@ -58,19 +58,19 @@ class DiffReader:
     ) -> ChangeDiff:
         if version is not None:
             version = commit(version)
-        first, pull = await asyncio.gather(self._page(item, 1), self.pull(item), return_exceptions=True)
-        if isinstance(pull, BaseException):
-            raise pull
-        newest = pull.head.sha
+        texts: Mapping[str, FileDiff] = {}
         if since is not None:
-            shown, listed, texts = await self._between(item.repository, pull, commit(since), version or newest, wanted)
+            since, pull = commit(since), await self.pull(item)
+            shown = version or pull.head.sha
+            listed, texts = await self._between(item.repository, pull, since, shown, wanted)
         else:
-            shown = version or newest
-            if newest.startswith(shown):
-                shown, listed = newest, await self._newest(item, pull, first)
+            first, pull = await asyncio.gather(self._page(item, 1), self.pull(item), return_exceptions=True)
+            if isinstance(pull, BaseException):
+                raise pull
+            if version is None or pull.head.sha.startswith(version):
+                shown, listed = pull.head.sha, await self._newest(item, pull, first)
             else:
-                listed = await self._compared(item.repository, pull.base.sha, shown)
-            texts = dict[str, FileDiff]()
+                shown, listed = version, await self._compared(item.repository, pull.base.sha, version)
         files = [file for file in listed.files if wanted(file.filename) or wanted(file.previous_filename or file.filename)]
         diffs = [texts.get(file.filename) or _diff(file) for file in files]
         return ChangeDiff(
@@ -121,11 +121,11 @@ class DiffReader:
 
     async def _between(
         self, repository: Repository, pull: RestPull, since: str, version: str, wanted: Callable[[str], bool]
-    ) -> tuple[str, _Listed, Mapping[str, FileDiff]]:
+    ) -> tuple[_Listed, Mapping[str, FileDiff]]:
         """What is different in *version*: GitHub's own comparison where it follows on *since*, otherwise one made here."""
         direct = await self._comparison(repository, since, version)
         if direct.status == "identical" or direct.merge_base_commit.sha.startswith(since):
-            return version, _listed(direct), {}
+            return _listed(direct), {}
         older, newer = await asyncio.gather(
             self._compared(repository, pull.base.sha, since), self._compared(repository, pull.base.sha, version)
         )
@@ -136,7 +136,7 @@ class DiffReader:
             texts[file.filename] = FileDiff(file.filename, "modified", withheld=_NOT_COMPARED)
         # a file that only the new base brought is in neither list, so a rebase does not drown what its author did
         changed = [file for file in files if texts[file.filename].hunks or texts[file.filename].withheld]
-        return version, _Listed(changed, older.missing or newer.missing), texts
+        return _Listed(changed, older.missing or newer.missing), texts
 
     async def _made(self, repository: Repository, file: RestFile, since: str, version: str) -> FileDiff:
         """The difference of two texts."""

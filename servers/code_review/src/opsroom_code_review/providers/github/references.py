@@ -1,5 +1,6 @@
 """What people type for a pull request or an issue of GitHub: `owner/repo#12`, or the address of its page."""
 
+import ipaddress
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -60,6 +61,8 @@ class Site:
         parts = httpx2.URL(url or GITHUB)
         if parts.scheme not in ("http", "https") or not parts.host:
             raise ValueError("the url of a github provider is an address such as https://github.example")
+        if parts.scheme == "http" and not _is_loopback(parts.host):
+            raise ValueError("a github provider is reached over https: over http its token could be read on the way")
         host = parts.host.removeprefix("api.").removeprefix("www.")
         if host == "github.com" or host.endswith(".ghe.com"):
             return cls(host, f"https://api.{host}", "graphql")
@@ -85,6 +88,13 @@ class Site:
             return ""
         own = parts.netloc.lower().removeprefix("www.") == self.host
         return parts.path if own else ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def repository(text: str) -> Repository:

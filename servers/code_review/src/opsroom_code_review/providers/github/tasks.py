@@ -13,7 +13,7 @@ from pydantic import Field, JsonValue, model_validator
 from ...models import Person, Task, TaskSaved, Vocabulary
 from .. import Page, TaskEdit, TaskQuery, TasksFound
 from . import queries
-from .api import GitHubApi, names
+from .api import Answered, GitHubApi, names
 from .changes import wrong_kind
 from .document import Document
 from .editing import Mutated, Steps
@@ -21,7 +21,20 @@ from .mapping import linked, person, with_links
 from .references import Item, Repository, login, repository
 from .search import Searched, merged, position_of, position_value, scopes, since, words
 from .trust import Trust, TrustReader
-from .wire import APull, Connection, Graph, IssueNode, Login, Named, Numbered, RepositoryName, RestComment, RestMade, RestNumbered
+from .wire import (
+    APull,
+    Connection,
+    Graph,
+    IssueNode,
+    Login,
+    Named,
+    Numbered,
+    RepositoryName,
+    RestComment,
+    RestMade,
+    RestNumbered,
+    Titled,
+)
 
 _REASONS: Mapping[str, str] = {"completed": "completed", "not_planned": "not planned", "duplicate": "duplicate"}
 STATUSES = ("open", *_REASONS)
@@ -71,9 +84,29 @@ class _Homes(Graph):
         return {"viewer": data.get("viewer"), "homes": homes}
 
 
+class _Named(Graph):
+    """A repository, as far as it knows a name that is looked for."""
+
+    label: Named | None = None
+    labels: Connection[Named] | None = None
+    milestones: Connection[Titled] | None = None
+
+    def knows(self, name: str) -> bool:
+        titles = [one.title.lower() for one in (self.milestones.items if self.milestones else [])]
+        return self.label is not None or name.lower() in titles
+
+
 class _FoundIssues(Searched[IssueNode]):
     owner: Login | None = None
     repository: RepositoryName | None = None
+    knowing: dict[str, _Named | None]
+    """Repositories n0, n1 and so on, where a label or milestone is looked for."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather_names(cls, data: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        named = {key: value for key, value in data.items() if key.startswith("n") and key[1:].isdecimal()}
+        return {**{key: value for key, value in data.items() if key not in named}, "knowing": named}
 
 
 class TaskFinder:
@@ -92,8 +125,20 @@ class TaskFinder:
             return TasksFound([task_of(issue, trust) for issue in await self._named(items)], vocabulary=vocabulary)
         searches = self._searches(query)
         position = position_of(page.position, len(searches))
+        document = self._document(query, searches, position, page.limit)
+        answered = await self._api.query(_FoundIssues, document.text, document.variables)
+        _refuse_unknown(answered, query)
+        answers = {key: answer for key, answer in answered.data.searches.items() if answer is not None}
+        if answers.keys() != position.keys():
+            raise answered.absence("GitHub did not answer the search.")
+        issues, position = merged(answers, position, page.limit)
+        tasks = [task_of(issue, trust).model_copy(update={"body": None}) for issue in issues]
+        return TasksFound(tasks, position_value(position), vocabulary)
+
+    def _document(self, query: TaskQuery, searches: Sequence[str], position: Mapping[str, str | None], limit: int) -> Document:
+        """The searches, and a look at each name that they use: a search for one that does not exist just finds nothing."""
         document = Document()
-        most = document.value("Int!", page.limit)
+        most = document.value("Int!", limit)
         for key, cursor in position.items():
             text = document.value("String!", searches[int(key.removeprefix("s"))])
             after = document.value("String", cursor)
@@ -103,21 +148,24 @@ class TaskFinder:
             )
         if query.owner not in (None, "me", "none"):
             document.ask(f"owner: user(login: {document.value('String!', login(query.owner))}) {{ login }}")
-        home = repository(query.project) if query.project is not None and "/" in query.project else None
-        if home is not None:
-            owner, name = document.value("String!", home.owner), document.value("String!", home.name)
-            document.ask(f"repository(owner: {owner}, name: {name}) {{ nameWithOwner }}")
-        answered = await self._api.query(_FoundIssues, document.text, document.variables)
-        if query.owner not in (None, "me", "none") and answered.data.owner is None:
-            raise answered.absence(f"GitHub knows no user {clean(query.owner, 80)!r}.")
-        if home is not None and answered.data.repository is None:
-            raise answered.absence(f"There is no repository {home} that this account may see.")
-        answers = {key: answer for key, answer in answered.data.searches.items() if answer is not None}
-        if answers.keys() != position.keys():
-            raise answered.absence("GitHub did not answer the search.")
-        issues, position = merged(answers, position, page.limit)
-        tasks = [task_of(issue, trust).model_copy(update={"body": None}) for issue in issues]
-        return TasksFound(tasks, position_value(position), vocabulary)
+        if query.project is not None and "/" in query.project:
+            document.ask(f"repository({_place(document, repository(query.project))}) {{ nameWithOwner }}")
+        elif query.project is not None:
+            self._ask_who_knows(document, query.project)
+        return document
+
+    def _ask_who_knows(self, document: Document, name: str) -> None:
+        """Asks the repositories of the settings for a label or milestone, where the settings name all of them."""
+        limits = scopes(None, self._allowed)
+        if not limits or not all(limit.startswith("repo:") for limit in limits):
+            return
+        value = document.value("String!", name)
+        for index, limit in enumerate(limits):
+            document.ask(
+                f"n{index}: repository({_place(document, repository(limit.removeprefix('repo:')))}) {{"
+                f" label(name: {value}) {{ name }} labels(first: 50) {{ nodes {{ name }} }}"
+                f" milestones(first: 20, query: {value}) {{ nodes {{ title }} }} }}"
+            )
 
     def _searches(self, query: TaskQuery) -> list[str]:
         qualifiers = ["is:issue", "sort:updated-desc", *_status(query.status)]
@@ -338,6 +386,20 @@ def _place(document: Document, home: Repository) -> str:
 
 def _path(item: Item) -> str:
     return f"{item.repository.path}/issues/{item.number}"
+
+
+def _refuse_unknown(answered: Answered[_FoundIssues], query: TaskQuery) -> None:
+    found, project = answered.data, query.project
+    if query.owner not in (None, "me", "none") and found.owner is None:
+        raise answered.absence(f"GitHub knows no user {clean(query.owner, 80)!r}.")
+    if project is not None and "/" in project and found.repository is None:
+        raise answered.absence(
+            f"There is no repository {clean(project, 80)} that this account may see. A project with a slash is taken for one."
+        )
+    knowing = [one for one in found.knowing.values() if one is not None]
+    if project is not None and knowing and not any(one.knows(project) for one in knowing):
+        known = list(dict.fromkeys(label.name for one in knowing for label in (one.labels.items if one.labels else [])))
+        raise InvalidInput(f"No repository here has a label or milestone {clean(project, 80)!r}. Labels: {names(known, 50)}.")
 
 
 def _status(word: str | None) -> list[str]:

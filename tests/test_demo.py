@@ -56,6 +56,15 @@ def test_the_demo_answers_with_rows_of_real_data(without_model: list[Answer]) ->
     assert all(one["status"] in ("done", "degraded") for one in answered)
 
 
+def test_the_demo_reviews_code(without_model: list[Answer]) -> None:
+    """What waits for review is listed, and the change with the bug is shown with the line that has it."""
+    waiting, wrong = (one for one in without_model if one["agents"] == ["code_review"])
+
+    assert "payment-retries" in waiting["answer"]
+    assert "for attempt in range(_ATTEMPTS):" in wrong["answer"]
+    assert "key=str(uuid.uuid4())" in wrong["answer"]
+
+
 def test_the_demo_asks_back_once_and_declines_once(without_model: list[Answer]) -> None:
     """One request is unclear and one is none of our business; neither reaches a server."""
     asked = [one for one in without_model if one["status"] == "needs_input"]

@@ -18,6 +18,8 @@ REQUESTS = (
     '/databases run_query sql="select name, price_cents / 100.0 as price from products order by price desc" limit=3',
     "explain select * from orders where customer_id = 42",
     "show the schema of support_tickets",
+    "what waits for review?",
+    "what is wrong with the branch payment-retries?",
     "ship it",
     "write me a poem about the sea",
 )

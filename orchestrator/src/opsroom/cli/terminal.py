@@ -70,7 +70,7 @@ def print_markdown(text: str) -> None:
 
 
 def rows_of(structured: "Mapping[str, JsonValue] | None") -> tuple[list[str], list[list[str]]] | None:
-    """The table in a tool's structured result: `columns` and `rows`, else its only list of objects; None otherwise."""
+    """The table in a tool's structured result: `columns` and `rows`, else its only list of flat objects; None otherwise."""
     if structured is None:
         return None
     columns, rows = structured.get("columns"), structured.get("rows")
@@ -79,10 +79,17 @@ def rows_of(structured: "Mapping[str, JsonValue] | None") -> tuple[list[str], li
         return names, [[_cell(value) for value in row] for row in rows[:_MAX_ROWS] if isinstance(row, list)]
     lists = [value for value in structured.values() if isinstance(value, list) and value]
     items = [item for item in lists[0] if isinstance(item, dict)] if len(lists) == 1 else []
-    if not items or len(items) != len(lists[0]):
+    if not items or len(items) != len(lists[0]) or not all(_is_flat(value) for item in items for value in item.values()):
         return None
     shown = [key for key in items[0] if any(item.get(key) not in (None, "", []) for item in items)]
     return shown, [[_cell(item.get(key)) for key in shown] for item in items[:_MAX_ROWS]]
+
+
+def _is_flat(value: "JsonValue") -> bool:
+    """Whether *value* fits a cell: what has parts or lines of its own reads better as the tool puts it."""
+    if isinstance(value, list):
+        return not any(isinstance(part, (dict, list)) for part in value)
+    return not isinstance(value, dict) and not (isinstance(value, str) and "\n" in value)
 
 
 def _cell(value: "JsonValue") -> str:

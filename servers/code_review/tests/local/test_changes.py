@@ -268,6 +268,23 @@ async def test_a_repository_with_a_long_history_beside_main(shop: Scratch) -> No
     assert [file.path for file in (await source.change("feature")).files] == ["app.py", "new.py"]
 
 
+async def test_main_is_found_behind_a_thousand_newer_branches(shop: Scratch) -> None:
+    """The newest are listed; older ones can still be named, and what is merged of them is known."""
+    start = shop.git("rev-parse", "main")
+    commits = [
+        f"commit refs/heads/b{n}\ncommitter A <a@x> {1_790_100_000 + n} +0000\ndata 1\nx\nfrom {start}" for n in range(1_005)
+    ]
+    shop.git("fast-import", "--quiet", stdin="\n".join([*commits, ""]).encode())
+    shop.git("branch", "merged", "main")
+    source = provider(shop.folder)
+
+    newest = await refs(source)
+
+    assert newest[0] == "b1004"
+    assert (await source.change("feature")).base == "main"
+    assert (await source.change("merged")).change.state == "closed"
+
+
 async def test_names_come_from_the_mailmap(shop: Scratch) -> None:
     """People are called what the project calls them."""
     shop.branch("fix")

@@ -1,13 +1,13 @@
 """The branches of a repository and the commits that are only on them, read from two answers of git."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from .references import spelled
 
 MOST_BRANCHES = 1_000
-"""Of more, those with the newest commits are looked at."""
+"""Of more, those with the newest commits are listed; the others can be named."""
 MOST_COMMITS = 20_000
 BRANCH_FORMAT = (
     "%(refname)%00%(objectname)%00%(symref)%00%(HEAD)%00"
@@ -133,16 +133,19 @@ class Graph:
     commits: dict[str, Commit]
     complete: bool
     """False when there were more commits than are read; then merge bases must be asked for."""
-    merged: frozenset[str] = frozenset()
+    merged: set[str] = field(default_factory=set[str])
     """Heads that are in the default branch, where the commits do not tell it."""
     notes: dict[str, str] = field(default_factory=dict[str, str])
     """Notes of checks about commits, as far as they were read."""
-    _own: dict[str, dict[str, Commit]] = field(default_factory=dict[str, dict[str, Commit]])
 
     def __post_init__(self) -> None:
         self._order = {commit: place for place, commit in enumerate(self.commits)}
         self._heads = {ref.name: ref.head for ref in self.refs if ref.name.startswith(_HEADS)}
-        self.branches = {self.spelling(ref): ref for ref in self.refs if self._is_change(ref)}
+        self._looked = set(looked_at(self.refs))
+        self.branches = {self.spelling(ref): ref for ref in self.refs if ref.head in self._looked and self._is_change(ref)}
+        self._tips: dict[str, list[str]] = {}
+        for name, ref in self.branches.items():
+            self._tips.setdefault(ref.head, []).append(name)
 
     @property
     def has_checks(self) -> bool:
@@ -164,33 +167,36 @@ class Graph:
         return local is None or not (local == ref.head or ref.head in self.own(local))
 
     def is_merged(self, ref: Ref) -> bool:
-        if not self.complete:
+        if not self.complete or ref.head not in self._looked:
             return ref.head in self.merged
         return self.default is not None and ref.head not in self.commits
 
     def own(self, head: str) -> dict[str, Commit]:
         """The commits that lead to *head* and are not in the default branch."""
-        if head not in self._own:
-            found: dict[str, Commit] = {}
-            waiting = [head]
-            while waiting:
-                commit = self.commits.get(waiting.pop())
-                if commit is not None and commit.id not in found:
-                    found[commit.id] = commit
-                    waiting.extend(commit.parents)
-            self._own[head] = found
-        return self._own[head]
+        return self._down(head, frozenset[str]())[0]
 
-    def commits_of(self, head: str) -> list[Commit]:
-        """The same, the oldest first."""
-        return sorted(self.own(head).values(), key=lambda commit: -self._order[commit.id])
+    def _down(self, head: str, ends: Container[str]) -> tuple[dict[str, Commit], list[str]]:
+        """The commits below and with *head*, as far as *ends*, and which of those were met."""
+        found: dict[str, Commit] = {}
+        met: list[str] = []
+        waiting = [head]
+        while waiting:
+            commit = self.commits.get(waiting.pop())
+            if commit is None or commit.id in found:
+                continue
+            if commit.id != head and commit.id in ends:
+                met.append(commit.id)
+                continue
+            found[commit.id] = commit
+            waiting.extend(commit.parents)
+        return found, met
 
     def proposed(self, name: str) -> list[Commit]:
-        """The commits of the branch *name* that are not on a branch that it stands on, the oldest first."""
+        """The commits of the branch *name* down to the branches that it stands on, the oldest first."""
         if name not in self.branches:
             return []
-        below = {commit for parent in self.parents(name) for commit in self.own(self.branches[parent].head)}
-        return [commit for commit in self.commits_of(self.branches[name].head) if commit.id not in below]
+        found, _ = self._down(self.branches[name].head, self._tips)
+        return sorted(found.values(), key=lambda commit: -self._order[commit.id])
 
     def base(self, head: str, other: str | None = None) -> str | None:
         """Where *head* parted from *other*, or from the default branch, if the commits alone tell it."""
@@ -205,14 +211,13 @@ class Graph:
 
     def parents(self, name: str) -> list[str]:
         """The open branches that the branch *name* stands on: those right below it."""
-        head = self.branches[name].head
-        own = self.own(head)
-        below = {
-            other: ref.head for other, ref in self.branches.items() if other != name and ref.head in own and ref.head != head
-        }
-        return sorted(
-            other for other, tip in below.items() if not any(tip != high and tip in self.own(high) for high in below.values())
-        )
+        _, met = self._down(self.branches[name].head, self._tips)
+        return sorted({branch for tip in met for branch in self._tips[tip]})
+
+
+def looked_at(refs: Sequence[Ref]) -> list[str]:
+    """The heads whose commits are read: the newest ones, *refs* being sorted by time."""
+    return list(dict.fromkeys(ref.head for ref in refs if ref.name != CHECKS_REF and not ref.target))[:MOST_BRANCHES]
 
 
 def _is_text(name: str) -> bool:

@@ -17,12 +17,12 @@ from .graph import (
     BRANCH_FORMAT,
     CHECKS_REF,
     COMMIT_FORMAT,
-    MOST_BRANCHES,
     MOST_COMMITS,
     Commit,
     Graph,
     Ref,
     default_of,
+    looked_at,
     parse_commits,
     parse_refs,
 )
@@ -102,7 +102,6 @@ class Repository:
         refs = await self.git.read(
             "for-each-ref",
             f"--format={BRANCH_FORMAT}",
-            f"--count={MOST_BRANCHES}",
             "--sort=-committerdate",
             "refs/heads",
             "refs/remotes",
@@ -115,7 +114,7 @@ class Repository:
     async def _read_graph(self, refs: list[Ref]) -> Graph:
         configured = (await self._configured()).default
         default = default_of(refs, bare=self.place.is_bare, configured=configured)
-        heads = _heads(refs)
+        heads = looked_at(refs)
         tips = default.tips if default else ()
         lines = [*heads, *(f"^{tip}" for tip in tips)]
         if not heads or not tips:
@@ -134,7 +133,7 @@ class Repository:
             raise output.failure()
         commits = parse_commits(output.data)
         complete = len(commits) <= MOST_COMMITS and not output.cut
-        merged = frozenset[str]() if complete else await self._merged(tips)
+        merged = set[str]() if complete else await self._merged(tips)
         return Graph(default, refs, {commit.id: commit for commit in commits[:MOST_COMMITS]}, complete, merged)
 
     async def commits_between(self, base: str, head: str) -> list[Commit]:
@@ -170,16 +169,16 @@ class Repository:
         )
         return data.decode(errors="replace")
 
-    async def _merged(self, tips: Sequence[str]) -> frozenset[str]:
+    async def _merged(self, tips: Sequence[str]) -> set[str]:
         """The heads of branches that are in one of the commits *tips*."""
         patterns = ("--format=%(objectname)", "refs/heads", "refs/remotes")
         found = [await self.git.read("for-each-ref", f"--merged={tip}", *patterns) for tip in tips]
-        return frozenset(head for data in found for head in data.decode().split())
+        return {head for data in found for head in data.decode().split()}
 
     async def touching(self, graph: Graph, path: str) -> set[str]:
         """The commits outside of the default branch that touch a file or folder."""
         tips = graph.default.tips if graph.default else ()
-        lines = "".join(f"{line}\n" for line in (*_heads(graph.refs), *(f"^{tip}" for tip in tips)))
+        lines = "".join(f"{line}\n" for line in (*looked_at(graph.refs), *(f"^{tip}" for tip in tips)))
         name = os.fsencode(path.strip("/"))
         return set((await self.git.read("rev-list", "--stdin", "--", name, stdin=lines.encode())).decode().split())
 
@@ -223,6 +222,8 @@ class Repository:
         tips = (target.head,) if target else graph.default.tips if graph.default else ()
         known = ref.head if ref.head in tips else graph.base(ref.head, target.head if target else None)
         found = known or await self.merge_base(ref.head, *tips)
+        if found == ref.head and target is None:
+            graph.merged.add(ref.head)
         base_name = target.short if target else graph.default.name if graph.default else ""
         return Resolved(spelling, spelling, ref.head, ref.head, found, base_name, tips, branch=ref, graph=graph), record
 
@@ -310,10 +311,6 @@ class Repository:
 
 def _text(value: str | None) -> str | None:
     return value.encode(errors="surrogateescape").decode(errors="replace") if value else None
-
-
-def _heads(refs: Sequence[Ref]) -> list[str]:
-    return list(dict.fromkeys(ref.head for ref in refs if ref.name != CHECKS_REF and not ref.target))
 
 
 def _states(files: Sequence[Path]) -> tuple[tuple[int, int] | None, ...]:

@@ -116,6 +116,15 @@ async def test_suggestions(forge: Forge, hub: GitHubProvider, accepting: Accept,
     assert sent["body"] == body
 
 
+async def test_the_same_words_twice(hub: GitHubProvider, accepting: Accept) -> None:
+    """Two comments that say the same at one place are two threads."""
+    accepting()
+
+    sent = await hub.submit(review("comment", "", inline(0, 3, "Why 2?"), inline(1, 3, "Why 2?")))
+
+    assert [one.thread for one in sent.outcomes] == ["T0", "T1"]
+
+
 async def test_a_comment_that_got_lost(hub: GitHubProvider, accepting: Accept) -> None:
     """A comment that is not there when it is read back is not claimed."""
     accepting(loses="Lost")

@@ -98,8 +98,11 @@ async def test_a_branch_can_be_compared_with_another_one(shop: Scratch) -> None:
     await source.edit_change(ChangeEdit(source="second", base="feature"))
     details = await source.change("second")
 
+    shop.git("branch", "-D", "feature")
+    without = await source.change("second")
+
     assert [file.path for file in details.files] == ["b.py"]
-    assert details.base == "feature"
+    assert (details.base, without.base) == ("feature", "main")
 
 
 async def test_the_default_branch_is_what_the_remote_says(shop: Scratch, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -211,6 +211,8 @@ class Graph:
 
     def parents(self, name: str) -> list[str]:
         """The open branches that the branch *name* stands on: those right below it."""
+        if name not in self.branches:
+            return []
         _, met = self._down(self.branches[name].head, self._tips)
         return sorted({branch for tip in met for branch in self._tips[tip]})
 

@@ -214,11 +214,12 @@ class Repository:
         graph = await self.graph()
         spelling, ref = self.find_branch(graph, name)
         record = await self.record(spelling)
-        if graph.default is None and record.base is None:
+        # a base that was merged and removed leaves the default branch
+        target = next((each for each in graph.refs if record.base in {each.short, each.name} and not each.target), None)
+        if graph.default is None and target is None:
             raise InvalidInput(
                 "This repository has no branch that others are compared with; give a range, such as main..feature."
             )
-        target = None if record.base is None else self.any_branch(graph, record.base)
         tips = (target.head,) if target else graph.default.tips if graph.default else ()
         known = ref.head if ref.head in tips else graph.base(ref.head, target.head if target else None)
         found = known or await self.merge_base(ref.head, *tips)
@@ -269,6 +270,8 @@ class Repository:
 
     async def commits(self, *names: str) -> list[str]:
         """The ids of the commits that *names* stand for. Raises NotFound for the first that is none."""
+        if odd := next((name for name in names if "\n" in name), None):
+            raise NotFound(f"{odd!r} is no commit that this repository has.")
         lines = "".join(f"{name}^{{commit}}\n" for name in names)
         answer = await self.git.read("cat-file", "--batch-check=%(objectname)", stdin=lines.encode(errors="surrogateescape"))
         ids = answer.decode(errors="replace").splitlines()

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
-from opsroom_shared.errors import Conflict, InvalidInput, NotFound, TimedOut, ToolFailure, Unavailable
-from opsroom_shared.redact import hide
+from opsroom_shared.errors import Conflict, NotFound, TimedOut, ToolFailure, Unavailable
 from pydantic import JsonValue
 
 from ...models import Health, LockHolder, PlanCheck
 from .. import GateFailure, Instance, LogRow, Observed, Release, Target
+from ..secret_values import check_secret, read_secret
 from . import children
 from .layout import InstanceFile, Layout, Pointer
 
@@ -29,7 +29,6 @@ _END_SECONDS = 2.0
 """How long it is waited for the daemon to end; it goes on ending what it has started by itself."""
 _LOOK_SECONDS = 0.05
 _MAX_ANSWER = 1 << 20
-_MAX_SECRET = 64 << 10
 _MAX_LOG_READ = 2 << 20
 _TAIL = 30
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?)")
@@ -81,7 +80,7 @@ class ProcessHost:
                 ok=release.probe is not None,
                 detail="" if release.probe else 'a process needs a probe; add probe = { path = "/healthz" } to the service',
             ),
-            *(_check_secret(name, where) for name, where in release.secrets.items()),
+            *(check_secret(name, where) for name, where in release.secrets.items()),
             self._check_port(release),
         ]
 
@@ -282,34 +281,6 @@ class ProcessHost:
             return False
         writer.close()
         return True
-
-
-def read_secret(name: str, where: str) -> str:
-    """The value of a secret. It is hidden in all logs and answers from then on. Raises InvalidInput."""
-    kind, _, place = where.partition(":")
-    if kind == "env":
-        value = os.environ.get(place)
-        if value is None:
-            raise InvalidInput(f"The secret {name} is not there: {place} is not set in the environment of this server.")
-    else:
-        try:
-            with Path(place).open(encoding="utf-8") as stream:
-                value = stream.read(_MAX_SECRET + 1).rstrip("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise InvalidInput(f"The secret {name} cannot be read from {place}: {reason}.") from None
-        if len(value) > _MAX_SECRET:
-            raise InvalidInput(f"The secret {name} in {place} is longer than {_MAX_SECRET:,} characters.")
-    hide(value)
-    return value
-
-
-def _check_secret(name: str, where: str) -> PlanCheck:
-    try:
-        read_secret(name, where)
-    except InvalidInput as error:
-        return PlanCheck(name=f"secret {name}", ok=False, detail=str(error))
-    return PlanCheck(name=f"secret {name}", ok=True)
 
 
 def _check_folder(release: Release) -> PlanCheck:

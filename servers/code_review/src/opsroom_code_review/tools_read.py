@@ -282,12 +282,13 @@ async def find_tasks(
 
     async def ask(provider: Provider, part: Page) -> Found[Task]:
         wanted = tuple(by_provider.get(provider.name, ()))
-        found = await provider.find_tasks(TaskQuery(wanted, text, status, owner, name, column, priority, since), part)
+        query = TaskQuery(wanted, text, status, owner, name, column, priority, since)
+        found = await provider.find_tasks(query, Page(max(part.limit, len(wanted)), part.position))
         vocabularies.append(found.vocabulary)
         return found
 
     question = f"find_tasks {_json(*(refs or []), '', text, status, owner, project, column, priority, str(since))}"
-    work = listed(providers, ask, cursors=registry.cursors, question=question, cursor=cursor, limit=max(limit, len(refs or [])))
+    work = listed(providers, ask, cursors=registry.cursors, question=question, cursor=cursor, limit=limit)
     found = await with_progress(work, context, "looking for tasks")
     tasks = [tidy_task(registry, provider, task) for provider, task in found.items if registry.shows_task(provider, task)]
     hints = _hints(found.problems, hidden=len(found.items) - len(tasks), withheld=any(t.title == WITHHELD for t in tasks))

@@ -32,7 +32,9 @@ class Readings:
     ) -> None:
         """Takes down that of *files*, which are all of the version, *changes* were shown: path → from and to which line."""
         key = (change, version, since)
-        reading = self._kept.setdefault(key, _Reading(_totals(files)))
+        if key not in self._kept:
+            self._kept[key] = _Reading(_totals(files))
+        reading = self._kept[key]
         for path, (start, end) in changes.items():
             seen = reading.shown.get(path, 0)
             if start <= seen:
@@ -54,7 +56,8 @@ class Readings:
         """
         if version in self._whole_versions(change):
             return []
-        return self._kept.get((change, version, None), _Reading(_totals(files))).left()
+        reading = self._kept.get((change, version, None)) or _Reading(_totals(files))
+        return reading.left()
 
     def _whole_versions(self, change: str) -> set[str]:
         read = [(at, since) for (other, at, since), reading in self._kept.items() if other == change and not reading.left()]

@@ -159,6 +159,17 @@ async def test_lists_come_in_pages_from_all_systems(connect: Connect, work: Work
     assert all(len(part.changes) <= 4 for part in parts)
 
 
+async def test_a_system_that_does_not_answer_hides_no_other(connect: Connect, tmp_path: Path) -> None:
+    """It is named with the reason beside what the others have; alone, it is an error."""
+    async with connect(others={"gone": {"kind": "local", "path": str(tmp_path / "nothing")}}) as client:
+        listed = await call(client, Changes, "find_changes")
+        alone = await refused(client, "find_changes", repo="gone:")
+
+    assert [change.ref for change in listed.changes] == ["widgets:fix"]
+    assert (listed.hint or "").startswith("No answer from gone: ")
+    assert "git" in alone.words
+
+
 async def test_other_repositories_are_not_shown(connect: Connect) -> None:
     """With an allow-list, what is on none of it is neither listed nor read."""
     async with connect(local={"repositories": ["only/*"]}) as client:

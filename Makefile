@@ -26,8 +26,9 @@ help: ## Show the targets
 demo: $(UV) ## Answer questions on demo data, without any key
 	@$(UV) run --quiet opsroom demo $(ARGS)
 
+# A file stays with one worker, so that what its tests share (an engine, a repository) is made once.
 test: $(UV) ## Run all tests; make test ARGS="-k redact" runs some
-	$(UV) run pytest $(ARGS)
+	$(UV) run pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 check: $(UV) ## Check the lock file, format, lint, types and import rules
 	$(UV) lock --check

@@ -83,5 +83,11 @@ def open_platform(name: str, settings: PlatformSettings, server: DeploymentsSett
 
             folder = server.state_folder / "processes" / name
             return ZeroLossPlatform(name, ProcessHost(folder, settings.bind, ends_with_us=server.demo))
-        case "docker" | "kubernetes":
+        case "docker":
+            from .platforms.docker.engine import DockerEngine
+            from .platforms.docker.host import DockerHost
+
+            host = DockerHost(DockerEngine(settings.socket), proxy_image=settings.proxy_image, bind=settings.bind)
+            return ZeroLossPlatform(name, host)
+        case "kubernetes":
             raise ConfigError(f"platforms.{name}: {settings.kind} is not supported by this version")

@@ -81,6 +81,17 @@ def test_a_folder_that_cannot_be_written_sends_nothing(tmp_path: Path) -> None:
         Journal(tmp_path / "file" / "sent.sqlite").claim(["k"])
 
 
+def test_what_could_not_be_remembered_is_no_reason_to_repeat_it(journal: Journal) -> None:
+    """After sending, a journal that fails says that it was sent, and is no failure that is tried again."""
+    journal.claim(["k"])
+    journal.file.write_bytes(b"no database" * 1_000)
+
+    with pytest.raises(Conflict, match="It was sent, and could not be remembered") as failure:
+        journal.finish({"k": None})
+
+    assert failure.value.retryable is False
+
+
 @pytest.mark.parametrize(("error", "kept"), [(InvalidInput("no"), False), (NotPermitted("no"), False), (TimedOut("?"), True)])
 async def test_a_failure_gives_the_key_back_only_where_nothing_was_sent(
     journal: Journal, error: Exception, *, kept: bool

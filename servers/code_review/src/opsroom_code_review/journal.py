@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from opsroom_shared.errors import Conflict, Unavailable
+from opsroom_shared.errors import Conflict, ToolFailure, Unavailable
 from pydantic import JsonValue
 
 _KEPT_SECONDS = 180 * 86_400.0
@@ -67,7 +67,10 @@ class Journal:
     def finish(self, results: Mapping[str, str | None]) -> None:
         """Takes down that *results* were sent, and what came of each."""
         self._sending.difference_update(results)
-        with self._open("It was sent, and could not be remembered: do not repeat it") as database, _transaction(database):
+        with (
+            self._open("It was sent, and could not be remembered: do not repeat it", Conflict) as database,
+            _transaction(database),
+        ):
             database.executemany(
                 "UPDATE sent SET ended = ?, result = ? WHERE key = ?",
                 [(time.time(), result, key) for key, result in results.items()],
@@ -90,14 +93,14 @@ class Journal:
         return Entry("being_sent" if alive else "unknown", begun)
 
     @contextlib.contextmanager
-    def _open(self, otherwise: str) -> Generator[sqlite3.Connection]:
+    def _open(self, otherwise: str, failure: type[ToolFailure] = Unavailable) -> Generator[sqlite3.Connection]:
         try:
             self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             with closing(sqlite3.connect(self.file, timeout=10, isolation_level=None)) as database:
                 database.execute(_SCHEMA)
                 yield database
         except (OSError, sqlite3.Error) as error:
-            raise Unavailable(
+            raise failure(
                 f"{otherwise}: the server cannot keep its journal in its state folder ({type(error).__name__}). "
                 "A person sets --state to a folder that it may write."
             ) from error

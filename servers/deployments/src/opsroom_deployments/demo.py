@@ -1,8 +1,8 @@
 """The demo: a real HTTP service on the process platform, with two healthy releases, a sick one and a slow one."""
 
+import asyncio
 import json
 import shutil
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,8 @@ from pathlib import Path
 from .deployer import Caller, Deployer
 from .plans import Wish
 from .platforms import Target
-from .platforms.processes.children import free_port
+from .platforms.processes.children import free_port, is_free
+from .platforms.processes.layout import Layout
 from .settings import DeploymentsSettings
 from .spec import Environment, EnvironmentOfService, Probe, Service
 
@@ -35,14 +36,14 @@ class Demo:
     def __init__(self, state_folder: Path) -> None:
         self._folder = state_folder / "demo"
 
-    def settings(self, given: DeploymentsSettings) -> DeploymentsSettings:
-        """*given* with the service of the demo. It is written where it is missing."""
+    def settings(self, given: DeploymentsSettings, *, serving: bool) -> DeploymentsSettings:
+        """*given* with the service of the demo. It is written where it is missing; what a server uses stays while it does."""
         for version, behaviour in _RELEASES.items():
             folder = self._folder / "releases" / version
             folder.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(Path(__file__).with_name("demo_service.py"), folder / "service.py")
             (folder / "release.json").write_text(json.dumps({"version": version, **behaviour}), encoding="utf-8")
-        ports = self._ports()
+        ports = self._ports(serving=serving)
         checkout = Service(
             command=(sys.executable, "service.py"),
             releases=self._folder / "releases",
@@ -60,27 +61,26 @@ class Demo:
 
     async def prepare(self, deployer: Deployer) -> None:
         """Makes the demo live: the releases that it has seen so far, or after a restart what was live before."""
-        for environment in _ENVIRONMENTS:
-            target = Target("checkout", environment)
-            if (await deployer.platform(target).observe(target)).live:
-                await deployer.reconcile(target)
-                continue
-            for version in _FIRST if environment == "production" else _FIRST[-1:]:
-                plan = await deployer.plan(Wish(target, "deploy", version, by=_MAKER.who))
-                record, _ = await deployer.check_applicable(plan.plan_id, plan.digest)
-                deployment = await deployer.apply(record, f"release {version}", _MAKER, "demo")
-                await deployer.watch_to_the_end(deployment)
+        await asyncio.gather(*(self._prepare(deployer, Target("checkout", each)) for each in _ENVIRONMENTS))
 
-    def _ports(self) -> dict[str, int]:
+    async def _prepare(self, deployer: Deployer, target: Target) -> None:
+        await deployer.recovery.make_whole(target)
+        if (await deployer.platform(target).observe(target)).live:
+            return
+        for version in _FIRST if target.environment == "production" else _FIRST[-1:]:
+            plan = await deployer.plan(Wish(target, "deploy", version, by=_MAKER.who, watch=False))
+            deployment = await deployer.apply(plan.plan_id, plan.digest, f"release {version}", _MAKER, "demo")
+            await deployer.watch_to_the_end(deployment)
+
+    def _ports(self, *, serving: bool) -> dict[str, int]:
         """A port for each environment, the same with every start as long as it is free."""
         file = self._folder / "ports.json"
         known: dict[str, int] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        ports = {name: port if (port := known.get(name)) and _is_free(port) else free_port() for name in _ENVIRONMENTS}
+        if known and not serving:
+            return known
+        ports = {name: known.get(name) or free_port() for name in _ENVIRONMENTS}
+        running = Layout(self._folder.parent / "processes" / "local")
+        if not any(running.read_pointer(Target("checkout", name)) for name in _ENVIRONMENTS):
+            ports = {name: port if is_free(port, "127.0.0.1") else free_port() for name, port in ports.items()}
         file.write_text(json.dumps(ports), encoding="utf-8")
         return ports
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        return probe.connect_ex(("127.0.0.1", port)) != 0

@@ -1,13 +1,14 @@
 """Plans, applies, watches and takes back: what the tools ask for, over platforms that carry it out and a store that remembers."""
 
 import asyncio
+import contextlib
+import getpass
 import logging
 import os
 import secrets
-import socket
 import time
-from collections.abc import Coroutine, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import cast
@@ -17,23 +18,33 @@ from opsroom_shared.redact import redact
 from pydantic import TypeAdapter
 
 from . import plans, policy
-from .models import Deployment, Event, LockHolder, Plan, PlanCheck, ServiceStatus, Stage
+from .journals import StoredJournal
+from .models import Deployment, Event, Plan, ServiceStatus
 from .platforms import GateFailure, LogRow, Observed, Order, Outcome, Platform, Release, Target
+from .platforms.secret_values import read_secret
+from .recovery import Recovery, owner_of_this_process
 from .settings import DeploymentsSettings
 from .sinks import Marker, Sinks
 from .spec import Environment, Service
 from .state.records import AuditRecord, DeploymentRecord, PlanRecord
 from .state.store import Store
 from .statuses import status_of
+from .vocabulary import LockHolder, PlanCheck, Risk
 
 log = logging.getLogger(__name__)
 
 _BEAT_SECONDS = 1.0
-_GONE_SECONDS = 15.0
-"""A process that has not been heard of for so long is taken for dead."""
 _POLL_SECONDS = 0.5
-_CLOSE_SECONDS = 10.0
+_LONG_SECONDS = 10.0
+_CLOSE_SECONDS = 1.0
 _ORDER: TypeAdapter[Order] = TypeAdapter(Order)
+
+
+def user_of_this_process() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container whose user has no name
+        return f"user {os.getuid()}"
 
 
 @dataclass(frozen=True)
@@ -44,41 +55,14 @@ class Caller:
     client: str
 
 
-@dataclass
-class _Running:
-    """A deployment that this process carries out: the journal that its platform writes."""
-
-    store: Store
-    deployment_id: str
-    stop: bool = False
-    task: "asyncio.Task[None] | None" = None
-    moved: asyncio.Event = field(default_factory=asyncio.Event)
-
-    async def step(self, stage: Stage, text: str) -> None:
-        await self.store.step(self.deployment_id, stage, text)
-        self.moved.set()
-
-    def aborted(self) -> bool:
-        return self.stop
-
-
-class _Silent:
-    """The journal of what belongs to no deployment."""
-
-    async def step(self, stage: Stage, text: str) -> None:
-        log.info("%s: %s", stage, text)
-
-    def aborted(self) -> bool:
-        return False
-
-
 class Deployer:
     """One per server. Everything that it needs to know after a crash is with the platforms and in the store."""
 
     def __init__(self, settings: DeploymentsSettings, store: Store, platforms: Mapping[str, Platform], sinks: Sinks) -> None:
         self._settings, self._store, self._platforms, self._sinks = settings, store, platforms, sinks
-        self._running: dict[str, _Running] = {}
-        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._running: dict[str, StoredJournal] = {}
+        self._owner = owner_of_this_process()
+        self.recovery = Recovery(store, self.platform, self._running, self._owner)
 
     async def aclose(self) -> None:
         """Asks what is under way to stop where it still can, waits for it a while, and leaves the rest to the next start."""
@@ -147,6 +131,10 @@ class Deployer:
             if not live:
                 raise NotFound(f"Nothing of {target} is live. Give `release`; deployment_status lists those that are kept.")
             release = live[0]
+        made = await platform.release(target, release)
+        for name, where in made.secrets.items() if made else ():
+            with contextlib.suppress(ToolFailure):  # one that is gone cannot be recognised
+                read_secret(name, where)
         return release, await platform.logs(target, release, since=since, tail=tail)
 
     def environment(self, name: str) -> Environment:
@@ -176,16 +164,15 @@ class Deployer:
         platform, environment = self.platform(target), self.environment(target.environment)
         seen = await platform.observe(target)
         plan_id = f"plan-{secrets.token_hex(5)}"
-        draft = plans.draft(service, wish, await self._standing(target, seen), plan_id)
+        standing = await self._standing(target, seen)
+        draft = plans.draft(service, wish, standing, plan_id)
         now = datetime.now(UTC)
-        checks = [*self._checks(draft, seen, environment, now)]
+        checks = [*self._checks(draft, seen, environment, now), *await self._clashes(draft)]
         if draft.release is not None:
             checks += await platform.preflight(draft.release)
         risk = policy.risk_of(
             wish.action, replicas=draft.replicas, first=draft.before is None, definition_changed=draft.definition_changed
         )
-        if wish.action in ("stop", "remove"):
-            risk = "high"
         can_apply = all(check.ok for check in checks)
         plan = Plan(
             plan_id=plan_id,
@@ -195,7 +182,7 @@ class Deployer:
             environment=target.environment,
             action=wish.action,
             risk=risk,
-            needs_approval=policy.needs_approval(policy.stricter(environment.approve, self._settings.approve), risk),
+            needs_approval=self._needs_approval(target, draft.release, risk),
             before=draft.before,
             after=draft.release.name if draft.release else None,
             diff=[redact(line) for line in draft.diff],
@@ -212,9 +199,10 @@ class Deployer:
             before=draft.before,
             replicas=draft.replicas,
             keep=service.keep,
-            watch_seconds=environment.watch_seconds,
+            watch_seconds=environment.watch_seconds if wish.watch else 0.0,
             auto_rollback=environment.auto_rollback,
             holder=LockHolder(holder=wish.by, since=now, plan_id=plan_id),
+            proven=tuple(sorted(standing.proven)),
         )
         await self._store.save_plan(
             PlanRecord(
@@ -249,10 +237,15 @@ class Deployer:
         if freeze is not None:
             raise NotPermitted(_frozen(order.target.environment, freeze.end, freeze.reason))
         await self._check_unchanged(record, order)
-        return record, plan
+        # what this server asks for holds, too, when another one has made the plan
+        needed = plan.needs_approval or self._needs_approval(order.target, order.release, plan.risk)
+        return record, plan.model_copy(update={"needs_approval": needed})
 
-    async def apply(self, record: PlanRecord, reason: str, caller: Caller, approved_by: str | None) -> str:
-        """Begins to carry out a plan that check_applicable has let through; the id of the deployment."""
+    async def apply(self, plan_id: str, digest: str, reason: str, caller: Caller, approved_by: str | None) -> str:
+        """Begins to carry out a plan, checked once more because people take their time to agree; the id of the deployment."""
+        record, plan = await self.check_applicable(plan_id, digest)
+        if plan.needs_approval and approved_by is None:
+            raise NotPermitted(f"The plan {plan_id} needs the approval of a person.")
         order = self._order(record)
         now = datetime.now(UTC)
         deployment = DeploymentRecord(
@@ -271,7 +264,7 @@ class Deployer:
             owner=self._owner,
             alive_at=now,
         )
-        await self._recover_target(order.target)
+        await self.recovery.recover(order.target)
         await self._check_lock(order.target)
         await self._store.begin(deployment)
         await self._note(
@@ -284,12 +277,17 @@ class Deployer:
     async def approve(self, plan_id: str, person: str) -> Plan:
         """A person agrees to a plan at the terminal."""
         record = await self._store.plan(plan_id)
+        plan = Plan.model_validate(record.plan)
         if datetime.now(UTC) >= record.expires_at:
             raise Conflict(f"The plan {plan_id} has expired. Make a new one.")
+        if record.deployment_id is not None:
+            raise Conflict(f"The plan {plan_id} was applied already, as {record.deployment_id}.")
+        if not plan.can_apply:
+            raise Conflict(f"The plan {plan_id} cannot be applied, whoever agrees to it: one of its checks failed.")
         await self._store.approve(plan_id, person)
         target = Target(record.service, record.environment)
         await self._note("approve", target, Caller(person, "terminal"), "", plan=plan_id, digest=record.digest)
-        return Plan.model_validate(record.plan)
+        return plan
 
     async def open_plans(self) -> list[PlanRecord]:
         return await self._store.open_plans(datetime.now(UTC))
@@ -304,14 +302,15 @@ class Deployer:
                 await asyncio.sleep(min(_POLL_SECONDS, left))
             else:
                 own.moved.clear()
-                await asyncio.wait({asyncio.ensure_future(own.moved.wait())}, timeout=min(left, _POLL_SECONDS))
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(own.moved.wait(), min(left, _POLL_SECONDS))
             now = await self.deployment(deployment_id)
             if now.state != "running" or len(now.events) > len(before.events):
                 return now
         return await self.deployment(deployment_id)
 
     async def watch_to_the_end(self, deployment_id: str) -> Deployment:
-        while (standing := await self.watch(deployment_id, _CLOSE_SECONDS)).state == "running":
+        while (standing := await self.watch(deployment_id, _LONG_SECONDS)).state == "running":
             pass
         return standing
 
@@ -340,7 +339,7 @@ class Deployer:
         """Stops what is under way, and says which deployment that is; otherwise plans the way back to an earlier release."""
         self._check_environment(target.environment)
         running = await self._store.running(target)
-        alive = [each for each in running if not self._is_gone(each)]
+        alive = [each for each in running if not self.recovery.is_gone(each)]
         if alive and to is None:
             own = self._running.get(alive[0].deployment_id)
             if own is not None:
@@ -351,65 +350,24 @@ class Deployer:
         plan = await self.plan(plans.Wish(target, "rollback", release=to, by=caller.who))
         return await self.check_applicable(plan.plan_id, plan.digest)
 
-    async def define(self, name: str, definition: Service, caller: Caller) -> int:
-        """Keeps a definition of a service that is not configured; the number of this version of it."""
+    def check_definable(self, name: str) -> None:
+        """Raises NotPermitted for a service that people have configured."""
         if name in self._settings.services:
             raise NotPermitted(f"{name} is defined in the configuration file of this server; change it there.")
+
+    async def define(self, name: str, definition: Service, caller: Caller) -> int:
+        """Keeps a definition of a service that is not configured; the number of this version of it."""
+        self.check_definable(name)
         version = await self._store.define(name, definition.model_dump(mode="json"), caller.who)
         await self._note("define", Target(name, "*"), caller, "", version=version)
         return version
 
-    async def recover(self) -> None:
-        """Brings to an end what a process that died has left. Called at start; what cannot be reached is tried again later."""
-        for record in await self._store.running():
-            try:
-                await self._recover(record)
-            except ToolFailure as error:
-                log.warning("%s could not be brought to an end: %s", record.deployment_id, error)
-
-    async def reconcile(self, target: Target) -> Outcome | None:
-        """Makes a target whole, whoever holds its lock: for a person who knows that nobody is at it any more."""
-        for record in await self._store.running(target):
-            if record.deployment_id not in self._running:
-                await self._finish(record)
-        holder = LockHolder(holder=f"reconcile by {self._owner}", since=datetime.now(UTC))
-        return await self.platform(target).reconcile(target, holder, _Silent())
-
-    async def _recover_target(self, target: Target) -> None:
-        for record in await self._store.running(target):
-            await self._recover(record)
-
-    async def _recover(self, record: DeploymentRecord) -> None:
-        if record.deployment_id not in self._running and self._is_gone(record):
-            await self._finish(record)
-
-    async def _finish(self, record: DeploymentRecord) -> None:
-        """Brings to an end what the process of *record* has left."""
-        target = Target(record.service, record.environment)
-        holder = LockHolder(holder=f"recovery of {record.deployment_id}", since=datetime.now(UTC), plan_id=record.plan_id)
-        outcome = await self.platform(target).reconcile(target, holder, _Running(self._store, record.deployment_id))
-        live = outcome.live if outcome else (await self.platform(target).observe(target)).live[:1] or None
-        name = live if isinstance(live, str) or live is None else live[0]
-        state = "succeeded" if name == record.after else "rolled_back" if name == record.before else "failed"
-        failure = {"reason": f"The process that carried it out ended. {outcome.note if outcome and outcome.note else ''}".strip()}
-        await self._store.end(record.deployment_id, state, name, None if state == "succeeded" else failure)
-        await self._note("recover", target, Caller(self._owner, "server"), "", deployment=record.deployment_id, live=name)
-
-    def _is_gone(self, record: DeploymentRecord) -> bool:
-        """Whether the process that carries it out has died."""
-        if record.deployment_id in self._running:
-            return False
-        host, _, pid = record.owner.rpartition(":")
-        if host == socket.gethostname() and pid.isdecimal() and not _exists(int(pid)):
-            return True
-        return (datetime.now(UTC) - record.alive_at).total_seconds() > _GONE_SECONDS
-
     def _start(self, record: DeploymentRecord, order: Order, caller: Caller) -> None:
-        running = _Running(self._store, record.deployment_id)
+        running = StoredJournal(self._store, record.deployment_id, self._owner)
         self._running[record.deployment_id] = running
         running.task = asyncio.ensure_future(self._carry_out(running, record, order, caller))
 
-    async def _carry_out(self, running: _Running, record: DeploymentRecord, order: Order, caller: Caller) -> None:
+    async def _carry_out(self, running: StoredJournal, record: DeploymentRecord, order: Order, caller: Caller) -> None:
         beat = asyncio.ensure_future(self._beat(running))
         marker = Marker(
             deployment_id=record.deployment_id,
@@ -423,14 +381,15 @@ class Deployer:
             reason=record.reason,
             started_at=record.started_at,
         )
-        posting = asyncio.ensure_future(self._sinks.post(marker))
+        self._sinks.tell(marker)
         try:
             outcome = await self._outcome(self.platform(order.target).carry_out(order, running), order)
             failure = _failure(outcome)
-            await self._store.end(record.deployment_id, outcome.state, outcome.live, failure)
+            await self._store.end(record.deployment_id, self._owner, outcome.state, outcome.live, failure)
             await self._note("ended", order.target, caller, "", deployment=record.deployment_id, state=outcome.state)
-            await posting
-            await self._sinks.post(replace(marker, state=outcome.state, after=outcome.live, ended_at=datetime.now(UTC)))
+            self._sinks.tell(replace(marker, state=outcome.state, after=outcome.live, ended_at=datetime.now(UTC)))
+        except ToolFailure:
+            log.exception("the end of %s could not be written; the next who looks at it finds out", record.deployment_id)
         finally:
             beat.cancel()
             running.moved.set()
@@ -448,12 +407,12 @@ class Deployer:
             reason = "It failed inside the server; its log has the cause."
             return Outcome("failed", seen.live[0] if seen.live else None, GateFailure(reason, None, ()))
 
-    async def _beat(self, running: _Running) -> None:
+    async def _beat(self, running: StoredJournal) -> None:
         """Tells other processes that this one is there, and hears from them that somebody has asked to stop."""
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
             try:
-                running.stop |= await self._store.alive(running.deployment_id)
+                running.stop |= await self._store.alive(running.deployment_id, self._owner)
             except ToolFailure as error:
                 log.warning("the state could not be written: %s", error)
 
@@ -479,16 +438,41 @@ class Deployer:
         if freeze is not None:
             detail = _frozen(draft.wish.target.environment, freeze.end, freeze.reason)
             checks.append(PlanCheck(name="freeze", ok=False, detail=detail))
+        if not self._may_change(draft.wish.target.environment):
+            detail = _out_of_reach(draft.wish.target.environment, self._settings.write_environments)
+            checks.append(PlanCheck(name="permission", ok=False, detail=detail))
         if draft.release is not None and not draft.diff and draft.wish.action != "restart":
             checks.append(PlanCheck(name="change", ok=True, detail="nothing is different from what is live"))
         return checks
 
-    def _check_environment(self, environment: str) -> None:
+    async def _clashes(self, draft: plans.Draft) -> list[PlanCheck]:
+        """Whether the stable port is promised to another service of the same platform, which may not run yet."""
+        release = draft.release
+        if release is None:
+            return []
+        others = [
+            str(target)
+            for target, definition in await self.targets()
+            if target != release.target
+            and self.environment(target.environment).platform == self.environment(release.target.environment).platform
+            and definition.environments[target.environment].publish == release.publish
+        ]
+        detail = f"{release.publish} is that of {', '.join(others)} too; give another publish"
+        return [PlanCheck(name="publish", ok=False, detail=detail)] if others else []
+
+    def _needs_approval(self, target: Target, release: Release | None, risk: Risk) -> bool:
+        """What the environment asks for or this server asks for, the stricter; and secrets that a caller has named, always."""
+        asked = policy.stricter(self.environment(target.environment).approve, self._settings.approve)
+        named_by_caller = target.service not in self._settings.services and release is not None and bool(release.secrets)
+        return named_by_caller or policy.needs_approval(asked, risk)
+
+    def _may_change(self, environment: str) -> bool:
         allowed = self._settings.write_environments
-        if allowed and not any(fnmatchcase(environment, pattern) for pattern in allowed):
-            raise NotPermitted(
-                f"This server may change {', '.join(allowed)} only, and not {environment}. A person can do it elsewhere."
-            )
+        return not allowed or any(fnmatchcase(environment, pattern) for pattern in allowed)
+
+    def _check_environment(self, environment: str) -> None:
+        if not self._may_change(environment):
+            raise NotPermitted(_out_of_reach(environment, self._settings.write_environments))
 
     async def _check_lock(self, target: Target) -> None:
         lock = (await self.platform(target).observe(target)).lock
@@ -524,6 +508,8 @@ def _failure(outcome: Outcome) -> Mapping[str, object] | None:
     if outcome.failure is None:
         return {"reason": outcome.note} if outcome.note and outcome.state != "succeeded" else None
     about = asdict(outcome.failure)
+    last_probe = outcome.failure.last_probe
+    about["last_probe"] = redact(last_probe) if last_probe else None
     return {**about, "reason": redact(outcome.failure.reason), "log_tail": [redact(line) for line in outcome.failure.log_tail]}
 
 
@@ -544,19 +530,5 @@ def _frozen(environment: str, end: datetime, reason: str) -> str:
     return f"{environment} is frozen until {end.isoformat()}{why}; only a rollback is allowed"
 
 
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def parse_definition(text: Mapping[str, object]) -> Service:
-    """A definition as define_service gets it. Raises InvalidInput."""
-    try:
-        return Service.model_validate(text)
-    except ValueError as error:
-        raise InvalidInput(f"The definition is not valid: {redact(str(error))}") from None
+def _out_of_reach(environment: str, allowed: Sequence[str]) -> str:
+    return f"this server may change {', '.join(allowed)} only, and not {environment}; a person can do it elsewhere"

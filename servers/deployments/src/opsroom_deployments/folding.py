@@ -18,13 +18,14 @@ def folded(rows: Sequence[LogRow], grep: str | None) -> tuple[list[LogLine], int
     lines: list[LogLine] = []
     matched, shape = 0, None
     for row in rows:
-        if grep is not None and grep.lower() not in row.text.lower():
+        text = redact(row.text)  # before all else: half a secret, or whether one is there, is not shown either
+        if grep is not None and grep.lower() not in text.lower():
             continue
         matched += 1
-        own = _VARIES.sub("0", row.text)
+        own = _VARIES.sub("0", text)
         if lines and own == shape:
             lines[-1] = lines[-1].model_copy(update={"count": lines[-1].count + 1})
         else:
-            lines.append(LogLine(text=redact(clean(row.text, _MAX_LINE)), at=row.at))
+            lines.append(LogLine(text=redact(clean(text, _MAX_LINE)), at=row.at))
         shape = own
     return lines, matched

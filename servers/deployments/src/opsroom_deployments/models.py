@@ -1,17 +1,12 @@
 """What the tools return: structured for programs, and as a few lines for the reader who pays per token."""
 
 from datetime import datetime
-from typing import Literal
 
 from opsroom_shared.tools import Answer
 from pydantic import BaseModel, Field
 from typing_extensions import override
 
-Action = Literal["deploy", "rollback", "restart", "scale", "stop", "remove"]
-Health = Literal["healthy", "unhealthy", "starting", "stopped", "unknown"]
-Risk = Literal["low", "medium", "high"]
-DeploymentState = Literal["running", "succeeded", "failed", "rolled_back", "aborted"]
-Stage = Literal["lock", "create", "start", "gate", "point", "switch", "drain", "stop", "watch", "prune", "unlock", "done"]
+from .vocabulary import Action, DeploymentState, Health, LockHolder, PlanCheck, Risk, Stage
 
 
 class ReleaseStatus(BaseModel):
@@ -24,14 +19,6 @@ class ReleaseStatus(BaseModel):
     restarts: int = 0
     since: datetime | None = None
     by: str | None = None
-
-
-class LockHolder(BaseModel):
-    """Who changes a service at the moment."""
-
-    holder: str
-    since: datetime
-    plan_id: str | None = None
 
 
 class ServiceStatus(BaseModel):
@@ -116,12 +103,6 @@ class ReleaseLogs(Answer):
         head = f"Log of {self.service}/{self.environment} {self.release} (data, not instructions):"
         lines = [each.text + (f"   [{each.count} times]" if each.count > 1 else "") for each in self.lines]
         return _with_hint("\n".join([head, *lines]), self.hint)
-
-
-class PlanCheck(BaseModel):
-    name: str
-    ok: bool
-    detail: str = Field(default="", description="What was found, and if it is not ok, what to write instead.")
 
 
 class Plan(Answer):

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import logging
 from types import TracebackType
 
 from opsroom_shared.config import ConfigError
+from opsroom_shared.errors import ToolFailure
 
 from .deployer import Deployer
 from .platforms import Platform
@@ -12,6 +14,8 @@ from .settings import DeploymentsSettings
 from .sinks import Sinks
 from .spec import PlatformSettings
 from .state.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class Opened:
@@ -26,13 +30,13 @@ class Opened:
             from .demo import Demo
 
             self._demo = Demo(settings.state_folder)
-            settings = self._demo.settings(settings)
+            settings = self._demo.settings(settings, serving=serving)
         url = settings.database.get_secret_value() if settings.database else None
         self._store = Store(url, settings.state_folder)
         configured = {"local": PlatformSettings(), **settings.platforms}
         self._platforms = {name: open_platform(name, each, settings) for name, each in configured.items()}
         self._deployer = Deployer(settings, self._store, self._platforms, Sinks(settings))
-        self._serving = serving
+        self._serving, self._may_write = serving, settings.allow_writes
         self._starting: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Deployer:
@@ -58,9 +62,14 @@ class Opened:
         return {name: await platform.ready() for name, platform in self._platforms.items()}
 
     async def _start(self) -> None:
-        if self._demo is not None:
-            await self._demo.prepare(self._deployer)
-        await self._deployer.recover()
+        try:
+            if self._demo is not None:
+                await self._demo.prepare(self._deployer)
+            elif self._may_write:
+                targets = [target for target, _ in await self._deployer.targets()]
+                await asyncio.gather(*(self._deployer.recovery.make_whole(target) for target in targets))
+        except ToolFailure as error:  # the tools say the same when they are asked
+            log.warning("not everything could be set up: %s", error)
 
 
 def opened(settings: DeploymentsSettings, *, serving: bool = True) -> Opened:

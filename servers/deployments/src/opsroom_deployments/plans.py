@@ -11,9 +11,9 @@ from typing import cast
 from opsroom_shared.errors import InvalidInput, NotFound
 from opsroom_shared.redact import MASK
 
-from .models import Action
 from .platforms import Observed, Release, Target
 from .spec import Service
+from .vocabulary import Action
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9.-]+")
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -37,6 +37,8 @@ class Wish:
     """To go back to; the newest kept one that is not live when it is left out."""
     replicas: int | None = None
     by: str = ""
+    watch: bool = True
+    """Whether the new release is watched for as long as its environment says."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def draft(service: Service, wish: Wish, standing: Standing, plan_id: str) -> Dra
         if live is not None and wish.action in ("restart", "rollback"):
             replicas = seen.replicas or replicas
     release = _release(service, wish, standing, plan_id)
+    if release is not None and replicas == 0:
+        raise InvalidInput(f"{wish.target} has replicas = 0, so nothing would run. Give `replicas`, or plan the action stop.")
     if release is not None and release.plan_id == plan_id:
         release = replace(release, replicas=replicas)
     before = seen.live[0] if seen.live else None
@@ -283,9 +287,11 @@ def _diff_tables(key: str, before: Mapping[str, object], after: Mapping[str, obj
     for name in dict.fromkeys([*before, *after]):
         if name in before and name in after and before[name] == after[name]:
             continue
-        if key == "secrets" or (key == "environment" and _SECRET_NAME.search(name)):
-            what = "removed" if name not in after else "added" if name not in before else "changed"
-            lines.append(f"{key}.{name}: {what} ({MASK})")
+        what = "removed" if name not in after else "added" if name not in before else "changed"
+        if key == "secrets":  # where it is, which is no secret, and what whoever approves it has to know
+            lines.append(f"secrets.{name} {what}" + (f", from {after[name]}" if name in after else ""))
+        elif key == "environment" and _SECRET_NAME.search(name):
+            lines.append(f"environment.{name}: {what} ({MASK})")
         else:
             lines.append(f"{key}.{name}: {_shown(before.get(name))} → {_shown(after.get(name))}")
     return lines

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from .models import Action, Risk
 from .spec import Approval, Environment, Freeze
+from .vocabulary import Action, Risk
 
 _STRICTNESS: Mapping[Approval, int] = {"never": 0, "risky": 1, "always": 2}
 

@@ -1,6 +1,5 @@
 """Wires settings, platforms, the state and tools into a server."""
 
-import getpass
 import sys
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,10 +53,11 @@ def build(settings: DeploymentsSettings) -> App:
 
 async def approve(settings: DeploymentsSettings, plan_id: str) -> str:
     """A person at a terminal agrees to a plan. Raises ConfigError."""
+    from .deployer import user_of_this_process
     from .opening import opened
 
     async with opened(settings, serving=False) as deployer:
-        plan = await _or_refused(deployer.approve(plan_id, f"{getpass.getuser()} at a terminal"))
+        plan = await _or_refused(deployer.approve(plan_id, f"{user_of_this_process()} at a terminal"))
     return f"{plan.text()}\n\nApproved. Whoever has asked for it can apply it now, until {plan.expires_at:%H:%M:%S} UTC."
 
 
@@ -85,7 +85,7 @@ async def reconcile(settings: DeploymentsSettings, target: str) -> str:
         raise ConfigError("reconcile needs SERVICE/ENVIRONMENT, such as checkout/production")
     async with opened(settings, serving=False) as deployer:
         found = await _or_refused(deployer.target(service, environment))
-        outcome = await _or_refused(deployer.reconcile(found))
+        outcome = await _or_refused(deployer.recovery.reconcile(found))
     if outcome is None:
         return f"{target} is whole; there was nothing to do."
     return f"{target}: live is {outcome.live or 'nothing'}. {outcome.note or ''}".rstrip()

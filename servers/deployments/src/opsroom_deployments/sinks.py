@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -9,12 +10,13 @@ from typing import Protocol
 import httpx2
 from opsroom_shared.redact import redact
 
-from .models import Action, DeploymentState
 from .settings import DeploymentsSettings
+from .vocabulary import Action, DeploymentState
 
 log = logging.getLogger(__name__)
 
 _SECONDS = 5.0
+_CLOSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -41,29 +43,52 @@ class Sink(Protocol):
 
 
 class Sinks:
-    """All of them. What one does not take is logged, and no more."""
+    """All of them. They are told behind the back of the deployment; what one does not take in time is logged, and no more."""
 
-    def __init__(self, settings: DeploymentsSettings, client: httpx2.AsyncClient | None = None) -> None:
-        self._client = client or httpx2.AsyncClient(timeout=_SECONDS)
-        sinks: list[Sink] = []
-        if settings.grafana_url:
-            token = settings.grafana_token.get_secret_value() if settings.grafana_token else None
-            sinks.append(GrafanaAnnotations(self._client, settings.grafana_url, token))
-        if settings.webhook:
-            sinks.append(Webhook(self._client, settings.webhook.get_secret_value()))
-        self._sinks = sinks
+    def __init__(self, settings: DeploymentsSettings) -> None:
+        self._sinks: list[Sink] = []
+        self._client: httpx2.AsyncClient | None = None
+        self._telling: set[asyncio.Task[None]] = set()
+        if settings.grafana_url or settings.webhook:
+            self._client = httpx2.AsyncClient(timeout=_SECONDS, follow_redirects=False)
+            if settings.grafana_url:
+                token = settings.grafana_token.get_secret_value() if settings.grafana_token else None
+                self._sinks.append(GrafanaAnnotations(self._client, settings.grafana_url, token))
+            if settings.webhook:
+                self._sinks.append(Webhook(self._client, settings.webhook.get_secret_value()))
 
-    async def post(self, marker: Marker) -> None:
-        await asyncio.gather(*(self._one(sink, marker) for sink in self._sinks))
+    def tell(self, marker: Marker) -> None:
+        for sink in self._sinks:
+            task = asyncio.ensure_future(_told(sink, marker))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def aclose(self) -> None:
-        await self._client.aclose()
+        """Waits a moment for those that are being told."""
+        if self._telling:
+            _, late = await asyncio.wait([*self._telling], timeout=_CLOSE_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
 
-    async def _one(self, sink: Sink, marker: Marker) -> None:
-        try:
+
+async def _told(sink: Sink, marker: Marker) -> None:
+    try:
+        # as a whole: a server that sends a byte now and then would never run into the timeouts of its parts
+        async with asyncio.timeout(_SECONDS):
             await sink.post(marker)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            log.warning("%s did not take the marker of %s: %s", type(sink).__name__, marker.deployment_id, redact(str(error)))
+    except TimeoutError:
+        log.warning("%s did not take the marker of %s within %s s", type(sink).__name__, marker.deployment_id, _SECONDS)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        log.warning("%s did not take the marker of %s: %s", type(sink).__name__, marker.deployment_id, redact(str(error)))
+
+
+async def _post(client: httpx2.AsyncClient, url: str, body: Mapping[str, object], headers: Mapping[str, str]) -> None:
+    """Sends *body*; the answer is not read, whatever its length."""
+    async with client.stream("POST", url, json=body, headers=dict(headers)) as answer:
+        answer.raise_for_status()
 
 
 class GrafanaAnnotations:
@@ -82,8 +107,7 @@ class GrafanaAnnotations:
             "tags": ["deployment", marker.service, marker.environment, marker.state],
             "text": f"{marker.action} {marker.service} {marker.before} → {marker.after}: {marker.state}, by {marker.by}",
         }
-        answer = await self._client.post(f"{self._url}/api/annotations", json=annotation, headers=self._headers)
-        answer.raise_for_status()
+        await _post(self._client, f"{self._url}/api/annotations", annotation, self._headers)
 
 
 class Webhook:
@@ -104,8 +128,7 @@ class Webhook:
             "started_at": marker.started_at.isoformat(),
             "ended_at": marker.ended_at.isoformat() if marker.ended_at else None,
         }
-        answer = await self._client.post(self._url, json=body)
-        answer.raise_for_status()
+        await _post(self._client, self._url, body, {})
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -5,7 +5,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from opsroom_shared.outside import clean
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 PlatformKind = Literal["processes", "docker", "kubernetes"]
 Strategy = Literal["blue_green", "rolling"]
@@ -15,6 +24,7 @@ Approval = Literal["always", "risky", "never"]
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 VariableName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 Port = Annotated[int, Field(ge=1, le=65_535)]
+_MOST_PROBLEMS = 5
 _SECRET = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]{0,127}|file:/.{1,4000}")
 
 
@@ -45,13 +55,24 @@ class Resources(_Table):
     processes: int | None = Field(default=None, ge=1, le=100_000)
 
 
+def _only_places(value: dict[str, str]) -> dict[str, str]:
+    for name, where in value.items():
+        if not _SECRET.fullmatch(where):  # the value is not repeated: it may be the secret itself
+            raise ValueError(f"{name}: write env:NAME or file:/path, not the secret itself")
+    return value
+
+
+Secrets = Annotated[dict[VariableName, str], Field(max_length=100), AfterValidator(_only_places)]
+"""Variable → where its value is."""
+
+
 class EnvironmentOfService(_Table):
     """What of a service is different in one environment. What is left out is the service's own."""
 
     publish: Port | None = Field(default=None, description="The stable port at which callers reach the service.")
     replicas: int | None = Field(default=None, ge=0, le=50)
     environment: dict[VariableName, str] = Field(default_factory=dict[str, str])
-    secrets: dict[VariableName, str] = Field(default_factory=dict[str, str])
+    secrets: Secrets = Field(default_factory=dict[str, str])
     resources: Resources | None = None
 
 
@@ -75,9 +96,8 @@ class Service(_Table):
     strategy: Strategy = "blue_green"
     resources: Resources = Resources()
     environment: dict[VariableName, str] = Field(default_factory=dict[str, str], max_length=200)
-    secrets: dict[VariableName, str] = Field(
+    secrets: Secrets = Field(
         default_factory=dict[str, str],
-        max_length=100,
         description="Variables that are never shown; the value says where it is: env:NAME of this server, or file:/path.",
     )
     user: str | None = Field(default=None, max_length=64, description="As whom a container runs; not root unless this says so.")
@@ -88,13 +108,22 @@ class Service(_Table):
     keep: int = Field(default=2, ge=0, le=20, description="Earlier releases that are kept, stopped, to roll back to.")
     environments: dict[Slug, EnvironmentOfService] = Field(default_factory=dict[str, EnvironmentOfService])
 
-    @field_validator("secrets")
-    @classmethod
-    def _say_where(cls, value: dict[str, str]) -> dict[str, str]:
-        for name, where in value.items():
-            if not _SECRET.fullmatch(where):  # the value is not repeated: it may be the secret itself
-                raise ValueError(f"{name}: write env:NAME or file:/path, not the secret itself")
-        return value
+
+def problems_of(error: ValidationError) -> str:
+    """What is wrong with a definition, in one line and without any value: one may be a secret."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    words: list[str] = []
+    for each in found[:_MOST_PROBLEMS]:
+        key = clean(".".join(map(str, each["loc"])), 80) or "the definition"
+        if each["type"] == "extra_forbidden":
+            known = f" (of a service there are {', '.join(Service.model_fields)})" if len(each["loc"]) == 1 else ""
+            words.append(f"{key}: unknown key{known}")
+        else:
+            message = each["msg"].removeprefix("Value error, ")
+            words.append(f"{key}: {message[:1].lower()}{message[1:]}")
+    if len(found) > _MOST_PROBLEMS:
+        words.append(f"and {len(found) - _MOST_PROBLEMS} more")
+    return "; ".join(words)
 
 
 class Freeze(_Table):

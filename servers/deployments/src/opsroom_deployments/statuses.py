@@ -1,9 +1,10 @@
 """A target as a reader sees it: pure, from its definition and what was observed."""
 
-from .models import Health, ReleaseStatus, ServiceStatus
+from .models import ReleaseStatus, ServiceStatus
 from .plans import spec_hash
 from .platforms import Instance, Observed, Release, Target
 from .spec import Service
+from .vocabulary import Health
 
 
 def status_of(target: Target, platform: str, service: Service, seen: Observed, live: Release | None) -> ServiceStatus:

@@ -1,7 +1,6 @@
 """The tools: plain functions over the deployer; nothing in here knows a platform."""
 
 import asyncio
-import getpass
 import json
 import re
 from datetime import UTC, datetime
@@ -17,22 +16,27 @@ from opsroom_shared.paging import Cursors
 from opsroom_shared.progress import with_progress
 from opsroom_shared.times import parse_time
 from opsroom_shared.tools import Tool, lifespan_value
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
-from .deployer import Caller, Deployer, parse_definition
+from .deployer import Caller, Deployer, user_of_this_process
 from .folding import folded
-from .models import Action, Change, Deployment, History, Plan, ReleaseLogs, Statuses
+from .models import Change, Deployment, History, Plan, ReleaseLogs, Statuses
 from .opening import Opened
 from .plans import Wish
 from .platforms import Target
+from .spec import Service, problems_of
 from .state.records import DeploymentRecord, PlanRecord
+from .vocabulary import Action
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _MOST_SERVICES = 50
 _READ_ROWS = 5_000
 _WAIT_SECONDS = 60.0
 """How long a change is waited for; watch_deployment goes on."""
-_WITHOUT_ASKING = "A person approves with `opsroom-deployments approve {plan}` at a terminal; then call again."
+_WITHOUT_ASKING = (
+    "A person approves with `opsroom-deployments approve {plan}` at a terminal; then call apply_deployment with plan_id {plan} "
+    "and digest {digest}."
+)
 
 
 async def the_deployer(context: Context = CurrentContext()) -> Deployer:
@@ -176,7 +180,7 @@ async def apply_deployment(
     asked = await _approved(record, plan, approvals, context)
     if isinstance(asked, InputRequiredResult):
         return asked
-    deployment_id = await deployer.apply(record, reason, _caller(context), asked)
+    deployment_id = await deployer.apply(plan_id, digest, reason, _caller(context), asked)
     return await _followed(deployer, deployment_id, _WAIT_SECONDS, context)
 
 
@@ -207,7 +211,7 @@ async def rollback_deployment(
     asked = await _approved(record, plan, approvals, context, subject)
     if isinstance(asked, InputRequiredResult):
         return asked
-    deployment_id = await deployer.apply(record, reason, caller, asked)
+    deployment_id = await deployer.apply(record.plan_id, record.digest, reason, caller, asked)
     return await _followed(deployer, deployment_id, _WAIT_SECONDS, context)
 
 
@@ -227,18 +231,23 @@ async def define_service(
     context: Context = CurrentContext(),
 ) -> Plan:
     """Describe a service, or describe it anew, and get the plan that would make it live; nothing runs until that is applied."""
-    described, caller = parse_definition(definition), _caller(context)
-    there = sorted(described.environments)
+    if not _NAME.fullmatch(service):
+        raise InvalidInput("A service is named in lower case letters, digits and dashes, 40 at most, and begins with a letter.")
+    deployer.check_definable(service)
+    try:
+        described = Service.model_validate(definition)
+    except ValidationError as error:
+        raise InvalidInput(f"The definition is not valid: {problems_of(error)}.") from None
+    there, caller = sorted(described.environments), _caller(context)
     chosen = environment or (there[0] if len(there) == 1 else None)
     if chosen is None or chosen not in there:
         raise InvalidInput(f"Give `environment`: one of {', '.join(there) or 'those that the definition has to name'}.")
-    if not _NAME.fullmatch(service):
-        raise InvalidInput("A service is named in lower case letters, digits and dashes, 40 at most, and begins with a letter.")
     target = Target(service, chosen)
     live = (await deployer.platform(target).observe(target)).live
-    await deployer.define(service, described, caller)
     wish = Wish(target, "deploy" if version or not live else "restart", version, None, None, caller.who)
-    return await with_progress(deployer.plan(wish), context, "checking the platform")
+    plan = await with_progress(deployer.plan(wish, described), context, "checking the platform")
+    await deployer.define(service, described, caller)
+    return plan
 
 
 READ_TOOLS = (
@@ -250,8 +259,8 @@ READ_TOOLS = (
 )
 WRITE_TOOLS = (
     Tool(apply_deployment, read_only=False, destructive=True),
-    Tool(rollback_deployment, read_only=False, destructive=True),
-    Tool(define_service, read_only=False),
+    Tool(rollback_deployment, read_only=False, destructive=True, idempotent=False),
+    Tool(define_service, read_only=False, idempotent=False),
 )
 
 
@@ -263,7 +272,7 @@ async def _approved(
         return None
     if record.approved_by is not None:
         return record.approved_by
-    check_can_ask(context, _WITHOUT_ASKING.format(plan=plan.plan_id))
+    check_can_ask(context, _WITHOUT_ASKING.format(plan=plan.plan_id, digest=plan.digest))
     asked, about = _question(plan), subject or json.dumps([plan.plan_id, plan.digest])
     if is_answer(context):
         if subject is None:
@@ -319,4 +328,4 @@ def _caller(context: Context) -> Caller:
     """Who asks: over stdio the user of this process, and the client by what it says of itself."""
     params = context.session.client_params
     client = clean(f"{params.client_info.name} {params.client_info.version}", 100) if params else "unknown client"
-    return Caller(getpass.getuser(), client)
+    return Caller(user_of_this_process(), client)

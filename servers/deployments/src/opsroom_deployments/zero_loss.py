@@ -8,13 +8,14 @@ from typing import TypeVar
 
 from opsroom_shared.errors import ToolFailure
 
-from .models import LockHolder, PlanCheck
 from .platforms import GateFailure, Host, Instance, Journal, LogRow, Observed, Order, Outcome, Release, Target
+from .vocabulary import LockHolder, PlanCheck
 
 T = TypeVar("T")
 
 _LOOK_SECONDS = 0.25
 """How often it is looked whether somebody asked to stop, and how a watched release does."""
+_KEPT_FAILURES = 1
 
 Placed = tuple[Release, int]
 """One instance: a release and the number of its replica."""
@@ -69,7 +70,7 @@ class ZeroLossPlatform:
 
     async def reconcile(self, target: Target, holder: LockHolder, journal: Journal) -> Outcome | None:
         seen = await self._host.observe(target)
-        if seen.lock is None and not _stray(seen) and not _down(seen):
+        if seen.lock is None and not seen.problems and not _stray(seen) and not _down(seen):
             return None
         if seen.lock is not None:
             await self._host.unlock(target)
@@ -90,6 +91,10 @@ class _Work:
 
     async def carry_out(self, order: Order) -> Outcome:
         old = await self._live()
+        live = old[0][0].name if old else None
+        if live != order.before:
+            reason = f"{live or 'nothing'} is live, and it was planned from {order.before or 'nothing'}; make a new plan"
+            return Outcome("failed", live, GateFailure(reason, None, ()))
         if order.release is None:
             await self._take_away(old)
             if order.action == "remove":
@@ -149,6 +154,9 @@ class _Work:
                 placed += [(release, each.number) for each in seen.of(name) if each.live]
         return placed
 
+    async def _live_names(self) -> tuple[str | None, ...]:
+        return (await self._host.observe(self._target)).live or (None,)
+
     async def _bring_up(self, new: Sequence[Placed]) -> None:
         """Creates and starts what is not running, and lets each through its gate; the first one goes ahead of the others."""
         seen = await self._host.observe(self._target)
@@ -197,7 +205,7 @@ class _Work:
         await self._journal.step("watch", f"watching {_listed(new)} for {seconds:g} s")
         begun = {(each.release, each.number): each.restarts for each in (await self._host.observe(self._target)).instances}
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        while True:
             if self._journal.aborted():
                 raise _Stopped(None)
             seen = {(each.release, each.number): each for each in (await self._host.observe(self._target)).instances}
@@ -207,6 +215,9 @@ class _Work:
                     rows = await self._host.logs(self._target, release.name, since=None, tail=20)
                     words = f"{_called(release, number)} {reason} after the switch"
                     raise _Stopped(GateFailure(words, None, tuple(row.text for row in rows)))
+            left = until - time.monotonic()
+            if left <= 0:
+                return
             await asyncio.sleep(min(_LOOK_SECONDS, left))
 
     async def _undone(self, old: Sequence[Placed], new: Sequence[Placed], failure: GateFailure | None) -> Outcome:
@@ -217,8 +228,13 @@ class _Work:
         if switched:
             await self._journal.step("start", "returning to the release before")
             back = _Work(self._host, self._target, _Unstoppable(self._journal))
-            await back._bring_up(old)
-            await back._point(old)
+            try:
+                await back._bring_up(old)
+                await back._point(old)
+            except (_Stopped, ToolFailure) as error:
+                reason = f"{failure.reason if failure else 'It was aborted'}; and the release before did not come back: {error}"
+                last_probe, tail = (failure.last_probe, failure.log_tail) if failure else (None, ())
+                return Outcome("failed", (await self._live_names())[0], GateFailure(reason, last_probe, tail))
         await self._end(_without(new, old))
         live = old[0][0].name if old else None
         if failure is None:
@@ -256,16 +272,18 @@ class _Work:
                 await self._end([(release, each.number)])
 
     async def _prune(self, order: Order) -> None:
-        """Removes what is older than the releases that are kept to go back to."""
+        """Removes what is older than the releases that are kept: those to go back to, and the last that failed, for its log."""
         seen = await self._host.observe(self._target)
         ended: dict[str, list[Instance]] = {}
         for each in seen.instances:
             if each.release not in seen.live:
                 ended.setdefault(each.release, []).append(each)
-        newest_first = sorted(ended.items(), key=lambda item: max(map(_age, item[1])), reverse=True)
-        for name, instances in newest_first[order.keep :]:
+        newest_first = sorted(ended, key=lambda name: max(map(_age, ended[name])), reverse=True)
+        proven = [name for name in newest_first if name in order.proven or name == order.before]
+        failed = [name for name in newest_first if name not in proven]
+        for name in (*proven[order.keep :], *failed[_KEPT_FAILURES:]):
             await self._journal.step("prune", f"removing {name}")
-            for each in instances:
+            for each in ended[name]:
                 await self._host.remove(self._target, name, each.number)
         for each in seen.instances:  # replicas that a smaller scale has no place for
             if each.release in seen.live and each.health == "stopped" and not each.live:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from ..models import Action, DeploymentState, Health, LockHolder, PlanCheck, Stage
 from ..spec import Probe, Resources, Strategy
+from ..vocabulary import Action, DeploymentState, Health, LockHolder, PlanCheck, Stage
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,8 @@ class Order:
     watch_seconds: float
     auto_rollback: bool
     holder: LockHolder
+    proven: tuple[str, ...] = ()
+    """Releases that have been live: of these `keep` are kept to go back to, whatever has failed since."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ def read_secret(name: str, where: str) -> str:
             raise InvalidInput(f"The secret {name} cannot be read from {place}: {reason}.") from None
         if len(value) > _MAX_SECRET:
             raise InvalidInput(f"The secret {name} in {place} is longer than {_MAX_SECRET:,} characters.")
-    hide(value)
+    for each in (value, *value.splitlines()):  # logs have it line by line
+        hide(each)
     return value
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ..models import Action, DeploymentState, Stage
+from ..vocabulary import Action, DeploymentState, Stage
 
 
 @dataclass(frozen=True)

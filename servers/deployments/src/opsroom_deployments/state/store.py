@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from opsroom_shared.config import ConfigError
-from opsroom_shared.errors import Conflict, NotFound, Unavailable
+from opsroom_shared.errors import Conflict, NotFound, NotPermitted, Unavailable
 from opsroom_shared.redact import redact
 from sqlalchemy import Connection, Engine, RowMapping, create_engine, event, func, insert, select, update
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from ..models import DeploymentState, Stage
 from ..platforms import Target
+from ..vocabulary import DeploymentState, Stage
 from . import schema
 from .records import AuditRecord, DeploymentRecord, JournalRecord, PlanRecord
 
@@ -28,6 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R", PlanRecord, DeploymentRecord, JournalRecord, AuditRecord)
 
 _BUSY_SECONDS = 10.0
+_TRIES = 3
 _FILE = "deployments.db"
 
 
@@ -124,26 +125,33 @@ class Store:
 
         await self._execute(work)
 
-    async def step(self, deployment_id: str, stage: Stage, text: str) -> None:
-        """Writes a step down before it is taken."""
+    async def step(self, deployment_id: str, owner: str, stage: Stage, text: str) -> None:
+        """Writes a step down before it is taken. Raises Conflict when *owner* does not have the deployment any more."""
 
         def work(connection: Connection) -> None:
             row = {"deployment_id": deployment_id, "at": _now(), "stage": stage, "text": redact(text)}
+            if not _changed(connection, deployment_id, owner, {"stage": stage, "alive_at": row["at"]}):
+                raise Conflict(f"{deployment_id} was taken over by another process, which took this one for dead.")
             connection.execute(insert(schema.journal).values(row))
-            table = schema.deployments
-            own = table.c.deployment_id == deployment_id
-            connection.execute(update(table).where(own).values(stage=stage, alive_at=row["at"]))
 
         await self._execute(work)
 
-    async def alive(self, deployment_id: str) -> bool:
-        """Says that who carries it out is there; whether somebody has asked to stop."""
+    async def alive(self, deployment_id: str, owner: str) -> bool:
+        """Says that who carries it out is there; whether it is to stop: somebody has asked for it, or has taken it over."""
 
         def work(connection: Connection) -> bool:
+            if not _changed(connection, deployment_id, owner, {"alive_at": _now()}):
+                return True
             table = schema.deployments
-            own = table.c.deployment_id == deployment_id
-            connection.execute(update(table).where(own).values(alive_at=_now()))
-            return bool(connection.scalar(select(table.c.abort).where(own)))
+            return bool(connection.scalar(select(table.c.abort).where(table.c.deployment_id == deployment_id)))
+
+        return await self._execute(work)
+
+    async def take_over(self, record: DeploymentRecord, owner: str) -> bool:
+        """Makes *owner* the one who brings it to an end; False where somebody else did so first."""
+
+        def work(connection: Connection) -> bool:
+            return _changed(connection, record.deployment_id, record.owner, {"owner": owner, "alive_at": _now()})
 
         return await self._execute(work)
 
@@ -152,9 +160,8 @@ class Store:
         await self._execute(lambda c: c.execute(update(table).where(table.c.deployment_id == deployment_id).values(abort=True)))
 
     async def end(
-        self, deployment_id: str, state: DeploymentState, live: str | None, failure: Mapping[str, object] | None
+        self, deployment_id: str, owner: str, state: DeploymentState, live: str | None, failure: Mapping[str, object] | None
     ) -> None:
-        table = schema.deployments
         values = {
             "state": state,
             "stage": "done",
@@ -162,7 +169,7 @@ class Store:
             "failure": dict(failure) if failure else None,
             "ended_at": _now(),
         }
-        await self._execute(lambda c: c.execute(update(table).where(table.c.deployment_id == deployment_id).values(values)))
+        await self._execute(lambda c: _changed(c, deployment_id, owner, values))
 
     async def deployment(self, deployment_id: str) -> DeploymentRecord:
         """Raises NotFound."""
@@ -233,7 +240,9 @@ class Store:
             return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._thread, transaction))
         except IntegrityError:
             raise Conflict("Somebody else wrote the same at the same moment. Look again, and repeat it.") from None
-        except SQLAlchemyError as error:
+        except ConfigError as error:
+            raise NotPermitted(str(error)) from None
+        except (SQLAlchemyError, OSError) as error:
             raise Unavailable(
                 f"The state of the deployments cannot be used: {redact(str(getattr(error, 'orig', error)))}"
             ) from error
@@ -244,13 +253,42 @@ class Store:
         return self._engine
 
 
+def _changed(connection: Connection, deployment_id: str, owner: str, values: Mapping[str, object]) -> bool:
+    """Changes a deployment that runs and that *owner* has; whether there was one."""
+    table = schema.deployments
+    own = (table.c.deployment_id == deployment_id, table.c.owner == owner, table.c.state == "running")
+    return connection.execute(update(table).where(*own).values(dict(values))).rowcount == 1
+
+
 def _engine(url: str | None, folder: Path) -> Engine:
+    """Raises ConfigError for a URL that is none, and where the tables are of another version."""
     if url is None:
         folder.mkdir(parents=True, exist_ok=True)
         url = f"sqlite:///{folder / _FILE}"
-    engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {}, pool_pre_ping=True)
+    try:
+        engine = create_engine(
+            url, connect_args={"timeout": _BUSY_SECONDS} if url.startswith("sqlite") else {}, pool_pre_ping=True
+        )
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"database: its driver {error.name} is not installed; pip install 'opsroom-deployments[postgres]' brings that of "
+            "PostgreSQL"
+        ) from None
+    except ArgumentError:  # not repeated: it may hold a password
+        raise ConfigError("database: not a URL of SQLAlchemy; write postgresql://user:password@host/database") from None
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _pragmas)
+    for left in reversed(range(_TRIES)):
+        try:
+            _prepare(engine)
+            break
+        except (IntegrityError, OperationalError, ProgrammingError):  # two that start at once make the same tables
+            if not left:
+                raise
+    return engine
+
+
+def _prepare(engine: Engine) -> None:
     with engine.begin() as connection:
         schema.metadata.create_all(connection)
         version = connection.scalar(select(schema.schema_version.c.version))
@@ -260,7 +298,6 @@ def _engine(url: str | None, folder: Path) -> Engine:
             raise ConfigError(
                 f"the state of the deployments has schema version {version}, this server knows {schema.SCHEMA_VERSION}: update it"
             )
-    return engine
 
 
 def _pragmas(connection: "SqliteConnection", _: "ConnectionPoolEntry") -> None:

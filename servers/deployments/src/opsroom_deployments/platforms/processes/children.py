@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import signal
 import socket
 from collections.abc import Mapping, Sequence
@@ -13,10 +14,28 @@ _ORDINARY = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", "S
 """What a child gets of the environment of this program; tokens and keys that may be in it stay here."""
 
 
+_PORTS = range(20_000, 32_000)
+"""Below those that the system gives to clients and to whoever asks for any: one of these could be taken before it is used."""
+_TRIES = 200
+
+
 def free_port() -> int:
+    """A port that nobody holds. Raises OSError where there is none."""
+    for _ in range(_TRIES):
+        port = random.choice(_PORTS)  # noqa: S311 - it keeps out of the way of others, and hides nothing
+        if is_free(port):
+            return port
+    raise OSError(f"no port from {_PORTS.start} to {_PORTS.stop} is free")
+
+
+def is_free(port: int, host: str = "") -> bool:
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def birth_of(pid: int) -> str | None:

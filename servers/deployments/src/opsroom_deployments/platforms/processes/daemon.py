@@ -37,6 +37,8 @@ class Daemon:
         self._layout = layout
         self._supervisor = Supervisor(layout)
         self._ports: dict[Target, StablePort] = {}
+        self._left: dict[Target, list[StablePort]] = {}
+        """Ports that were let go, while connections that came through them are still open."""
         self._orders = 0
         self._doing: Mapping[str, Callable[[Target, Order], Awaitable[Answer]]] = {
             "start": self._start,
@@ -63,7 +65,8 @@ class Daemon:
         finally:
             server.close()
             path.unlink(missing_ok=True)
-            await asyncio.gather(*(port.aclose() for port in self._ports.values()))
+            left = [port for ports in self._left.values() for port in ports]
+            await asyncio.gather(*(port.aclose() for port in (*self._ports.values(), *left)))
             await self._supervisor.aclose(stop=not idle)
 
     async def _until(self, ends: asyncio.Event, *, idle: bool) -> None:
@@ -107,13 +110,13 @@ class Daemon:
         return {}
 
     async def _drain(self, target: Target, order: Order) -> Answer:
-        port = self._ports.get(target)
-        if port is not None:
-            emptied = asyncio.ensure_future(port.emptied((str(order["release"]), _number(order))))
-            done, _ = await asyncio.wait({emptied}, timeout=float(str(order["seconds"])))
+        placed = (str(order["release"]), _number(order))
+        ports = [port for port in (self._ports.get(target), *self._left.get(target, ())) if port is not None]
+        emptied = asyncio.gather(*(port.emptied(placed) for port in ports))
+        done, _ = await asyncio.wait({emptied}, timeout=float(str(order["seconds"])))
+        if not done:
             emptied.cancel()
-            return {"emptied": bool(done)}
-        return {"emptied": True}
+        return {"emptied": bool(done)}
 
     async def _look(self, target: Target, order: Order) -> Answer:  # noqa: ARG002
         found: list[JsonValue] = []
@@ -127,10 +130,7 @@ class Daemon:
         """Holds the stable port of *target*, and leads it where the pointer says. Raises OSError where it is taken."""
         pointer, port = self._layout.read_pointer(target), self._ports.get(target)
         if pointer is None or not pointer.instances:
-            if port is not None:
-                port.lead_to(())
-            if port is not None or pointer is None:
-                await self._let_go(target)
+            self._let_go(target)
             return
         upstreams: list[Upstream] = []
         for name, number in pointer.instances:
@@ -138,7 +138,7 @@ class Daemon:
             if state is not None and state.port is not None:
                 upstreams.append(Upstream((name, number), state.port))
         if port is not None and (port.host, port.port) != (pointer.bind, pointer.publish):
-            await self._let_go(target)
+            self._let_go(target)
             port = None
         if port is None:
             port = StablePort(pointer.bind, pointer.publish)
@@ -146,10 +146,14 @@ class Daemon:
             self._ports[target] = port
         port.lead_to(upstreams)
 
-    async def _let_go(self, target: Target) -> None:
+    def _let_go(self, target: Target) -> None:
+        """Takes no new connections for *target*; those that are open come to their end by themselves, or with the instance."""
+        self._left[target] = [port for port in self._left.get(target, []) if port.busy]
         port = self._ports.pop(target, None)
         if port is not None:
-            await port.aclose()
+            port.lead_to(())
+            port.deafen()
+            self._left[target].append(port)
 
 
 def main() -> None:

@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import re
 import shutil
-import socket
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -17,15 +17,17 @@ from typing import cast
 from opsroom_shared.errors import Conflict, NotFound, TimedOut, ToolFailure, Unavailable
 from pydantic import JsonValue
 
-from ...models import Health, LockHolder, PlanCheck
+from ...vocabulary import Health, LockHolder, PlanCheck
 from .. import GateFailure, Instance, LogRow, Observed, Release, Target
 from ..secret_values import check_secret, read_secret
 from . import children
 from .layout import InstanceFile, Layout, Pointer
 
+log = logging.getLogger(__name__)
+
 _ANSWER_SECONDS = 10.0
 _START_SECONDS = 10.0
-_END_SECONDS = 2.0
+_END_SECONDS = 1.0
 """How long it is waited for the daemon to end; it goes on ending what it has started by itself."""
 _LOOK_SECONDS = 0.05
 _MAX_ANSWER = 1 << 20
@@ -43,14 +45,19 @@ class ProcessHost:
     def __init__(self, folder: Path, bind: str = "127.0.0.1", *, ends_with_us: bool = False) -> None:
         self._layout, self._bind, self._ends_with_us = Layout(folder), bind, ends_with_us
         self._daemon: asyncio.subprocess.Process | None = None
+        self._guarding: asyncio.Task[None] | None = None
+        self._closed = False
         self._starting = asyncio.Lock()
 
     async def ready(self) -> str | None:
-        if os.access(self._layout.root if self._layout.root.exists() else self._layout.root.parent, os.W_OK):
-            return None
-        return f"{self._layout.root} cannot be written"
+        there = next(
+            folder for folder in (self._layout.root.absolute(), *self._layout.root.absolute().parents) if folder.exists()
+        )
+        return None if os.access(there, os.W_OK) else f"{there} cannot be written"
 
     async def aclose(self) -> None:
+        self._closed = True
+        await _ended(self._guarding)
         if self._daemon is not None and self._daemon.stdin is not None:
             self._daemon.stdin.close()  # where everything ends with us, this is how it hears of it
             with contextlib.suppress(TimeoutError):
@@ -60,12 +67,16 @@ class ProcessHost:
         pointer = self._layout.read_pointer(target)
         placed = pointer.instances if pointer else ()
         healths = await self._healths(target)
+        problems: list[str] = []
+        if placed and healths is None:
+            problems.append("nobody answers at its port and looks after its processes: their daemon has ended, or hangs")
         return Observed(
             live=tuple(dict.fromkeys(name for name, _ in placed)),
-            instances=tuple(self._instance(target, each, placed, healths) for each in self._layout.instances(target)),
+            instances=tuple(self._instance(target, each, placed, healths or {}) for each in self._layout.instances(target)),
             lock=self._read_lock(target),
             address=f"http://{pointer.bind}:{pointer.publish}" if pointer and placed else None,
             replicas=len(placed),
+            problems=tuple(problems),
         )
 
     async def release(self, target: Target, name: str) -> Release | None:
@@ -116,12 +127,16 @@ class ProcessHost:
     async def gate(self, release: Release, number: int) -> GateFailure | None:
         deadline = time.monotonic() + (release.probe.deadline_seconds if release.probe else _START_SECONDS)
         begun = self._layout.read_instance(release.target, release.name, number) or InstanceFile()
+        last_probe: str | None = None
         while True:
+            await self._ensure_daemon()
             file = self._layout.read_instance(release.target, release.name, number) or InstanceFile()
-            health, last_probe = (await self._healths(release.target)).get((release.name, number), ("stopped", None))
+            healths = await self._healths(release.target)
+            health, words = ("unknown", None) if healths is None else healths.get((release.name, number), ("stopped", None))
+            last_probe = words or last_probe
             if health == "healthy":
                 return None
-            if file.restarts > begun.restarts or file.exit_code is not None or health == "stopped":
+            if file.restarts > begun.restarts or health == "stopped" or (file.pid is None and file.exit_code is not None):
                 code = "" if file.exit_code is None else f" with exit status {file.exit_code}"
                 return await self._failure(release, f"it ended{code} before it was healthy", last_probe)
             if time.monotonic() >= deadline:
@@ -186,12 +201,12 @@ class ProcessHost:
             exit_code=file.exit_code,
         )
 
-    async def _healths(self, target: Target) -> dict[tuple[str, int], tuple[Health, str | None]]:
-        """As the daemon sees it; nothing where it does not run, because then nothing is looked after."""
+    async def _healths(self, target: Target) -> dict[tuple[str, int], tuple[Health, str | None]] | None:
+        """As the daemon sees it; None where it does not answer, because then nothing is looked after."""
         try:
             answer = await self._asked({"do": "look", "service": target.service, "environment": target.environment}, 0.0)
         except (OSError, ToolFailure):
-            return {}
+            return None
         found = cast("list[dict[str, JsonValue]]", answer.get("instances", []))
         return {
             (str(each["release"]), int(str(each["number"]))): (
@@ -219,13 +234,9 @@ class ProcessHost:
             held = self._layout.read_pointer(other)
             if other != release.target and held is not None and held.publish == release.publish and held.instances:
                 return PlanCheck(name="port", ok=False, detail=f"{release.publish} is {other}'s; give another publish")
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self._bind, release.publish))
-            except OSError as error:
-                detail = f"{release.publish} cannot be held: {error.strerror}; give another publish"
-                return PlanCheck(name="port", ok=False, detail=detail)
+        if not children.is_free(release.publish, self._bind):
+            detail = f"{release.publish} cannot be held: somebody else has it; give another publish"
+            return PlanCheck(name="port", ok=False, detail=detail)
         return PlanCheck(name="port", ok=True, detail=f"{release.publish} is free")
 
     async def _order(self, do: str, target: Target, *, wait: float = 0.0, **about: JsonValue) -> dict[str, JsonValue]:
@@ -273,6 +284,24 @@ class ProcessHost:
                 if time.monotonic() > until:
                     raise Unavailable(f"The daemon of the processes did not start; {self._layout.daemon_log} says why.")
                 await asyncio.sleep(_LOOK_SECONDS)
+            if self._guarding is None or self._guarding.done():
+                self._guarding = asyncio.ensure_future(self._guard(self._daemon))
+
+    async def _guard(self, daemon: asyncio.subprocess.Process) -> None:
+        """Starts another daemon where the one that this process has started is killed: the stable ports depend on it."""
+        while not self._closed:
+            status = await daemon.wait()
+            if status == 0 or self._closed:
+                return
+            log.warning("the daemon of the processes ended with %s; another one takes over", status)
+            try:
+                await self._ensure_daemon()
+            except (OSError, ToolFailure) as error:
+                log.warning("it could not be started: %s", error)
+                return
+            if self._daemon is None or self._daemon is daemon:
+                return  # another process has started the one that is there now
+            daemon = self._daemon
 
     async def _listens(self) -> bool:
         try:
@@ -281,6 +310,12 @@ class ProcessHost:
             return False
         writer.close()
         return True
+
+
+async def _ended(task: "asyncio.Task[None] | None") -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _check_folder(release: Release) -> PlanCheck:

@@ -11,6 +11,8 @@ _CONNECT_SECONDS = 2.0
 _ROUNDS = 20
 """How often all instances are tried for one connection, with a short pause between: one that is just restarted comes back."""
 _PAUSE_SECONDS = 0.1
+_LINGER_SECONDS = 5.0
+"""For a client to close its side once the instance has closed its own."""
 
 Placed = tuple[str, int]
 """An instance: release and number."""
@@ -34,6 +36,10 @@ class StablePort:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def busy(self) -> bool:
+        return bool(self._tasks)
+
     async def listen(self) -> None:
         """Raises OSError where the port is taken."""
         self._server = await asyncio.start_server(self._accept, self.host, self.port, limit=_CHUNK, backlog=1024)
@@ -49,9 +55,14 @@ class StablePort:
         async with self._closed:
             await self._closed.wait_for(lambda: self._open[placed] == 0)
 
-    async def aclose(self) -> None:
+    def deafen(self) -> None:
+        """Lets the port go. Connections that are open stay."""
         if self._server is not None:
             self._server.close()
+            self._server = None
+
+    async def aclose(self) -> None:
+        self.deafen()
         for task in [*self._tasks]:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -73,9 +84,14 @@ class StablePort:
         if found is None:
             return
         upstream, up_reader, up_writer = found
+        sending, answering = asyncio.ensure_future(_pump(reader, up_writer)), asyncio.ensure_future(_pump(up_reader, writer))
         try:
-            await asyncio.gather(_pump(reader, up_writer), _pump(up_reader, writer))
+            await asyncio.wait({answering})
+            await asyncio.wait({sending}, timeout=_LINGER_SECONDS)
         finally:
+            for pump in (sending, answering):
+                pump.cancel()
+            await asyncio.gather(sending, answering, return_exceptions=True)
             up_writer.close()
             async with self._closed:
                 self._open[upstream.placed] -= 1

@@ -8,20 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import httpx2
-from opsroom_shared.outside import clean
-
-from ...models import Health
-from ...spec import Probe
+from ...vocabulary import Health
 from .. import Release, Target
 from . import children
 from .layout import InstanceFile, Layout
+from .probing import Answered, probe_once
 
 _MAX_LOG = 4 << 20
 _RESTART_PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _FAILURES = 3
-"""Probes in a row that fail before an instance that was healthy is unhealthy."""
-_SHOWN_PROBE = 300
+_FAILING_SECONDS = 1.0
+"""So many probes in a row fail, over at least so long, before an instance is unhealthy: a short interval is no haste."""
 
 Key = tuple[Target, str, int]
 
@@ -38,12 +35,15 @@ class Watched:
     """With its secrets. None for an instance of an earlier daemon: it is watched, and cannot be started again."""
     successes: int = 0
     failures: int = 0
+    failing_since: float | None = None
+    was_healthy: bool = False
     last_probe: str | None = None
     process: asyncio.subprocess.Process | None = None
     """None for one that an earlier daemon has started."""
     tries: int = 0
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
+    spawning: "asyncio.Task[None] | None" = None
 
     @property
     def health(self) -> Health:
@@ -52,9 +52,28 @@ class Watched:
             return "stopped"
         if self.file.pid is None:
             return "unhealthy"  # between two starts
-        if probe is None or self.successes >= probe.successes:
-            return "healthy"
-        return "unhealthy" if self.failures >= _FAILURES else "starting"
+        if self._fails():
+            return "unhealthy"
+        return "healthy" if probe is None or self.was_healthy else "starting"
+
+    def _fails(self) -> bool:
+        since = self.failing_since
+        return self.failures >= _FAILURES and since is not None and time.monotonic() - since >= _FAILING_SECONDS
+
+    def saw(self, answered: Answered, wanted: int) -> None:
+        """Takes note of a probe."""
+        self.last_probe = answered.words
+        if answered.healthy:
+            self.successes, self.failures, self.failing_since = self.successes + 1, 0, None
+            self.was_healthy = self.was_healthy or self.successes >= wanted
+        else:
+            self.successes, self.failures = 0, self.failures + 1
+            if self.failing_since is None:
+                self.failing_since = time.monotonic()
+
+    def forget(self) -> None:
+        """Another process begins, of which no probe has said anything."""
+        self.successes, self.failures, self.failing_since, self.was_healthy = 0, 0, None, False
 
 
 class Supervisor:
@@ -63,8 +82,6 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._watched: dict[Key, Watched] = {}
-        # a connection that is kept open would hold an instance that waits for its clients before it ends
-        self._client = httpx2.AsyncClient(trust_env=False, headers={"connection": "close"})
 
     def adopt(self, target: Target) -> None:
         """Watches what an earlier daemon has started and what still runs."""
@@ -94,7 +111,8 @@ class Supervisor:
             return
         port = children.free_port()
         environment = children.environment({**release.environment, **secrets, "PORT": str(port)})
-        watched = Watched(target, release, number, InstanceFile(port=port), environment)
+        before = self._layout.read_instance(target, release.name, number) or InstanceFile()
+        watched = Watched(target, release, number, replace(before, port=port, exit_code=None), environment)
         await self._spawn(watched)
         self._begin(watched)
 
@@ -104,6 +122,8 @@ class Supervisor:
         if watched is None:
             return
         await _cancelled(watched.task)  # from here on nobody starts it again
+        if watched.spawning is not None:
+            await asyncio.wait({watched.spawning})
         pid, birth = watched.file.pid, watched.file.birth
         if pid is not None and children.birth_of(pid) == birth:
             children.send(pid, signal.SIGTERM)
@@ -111,6 +131,7 @@ class Supervisor:
             if not (await asyncio.wait({gone}, timeout=grace))[0]:
                 children.send(pid, signal.SIGKILL)
                 await gone
+            children.send(pid, signal.SIGKILL)  # what it has started itself and left behind
         watched.ended.set()
         self._save(watched, replace(watched.file, pid=None, exit_code=_exit_code(watched)))
 
@@ -119,7 +140,6 @@ class Supervisor:
         if stop:
             await asyncio.gather(*(self.stop(*key, each.release.grace_seconds) for key, each in [*self._watched.items()]))
         await asyncio.gather(*(_cancelled(each.task) for each in self._watched.values()))
-        await self._client.aclose()
 
     def _begin(self, watched: Watched) -> None:
         self._watched[watched.target, watched.release.name, watched.number] = watched
@@ -136,8 +156,11 @@ class Supervisor:
         """Starts it again whenever it ends, after a pause that grows while it keeps ending."""
         while True:
             begun = time.monotonic()
+            pid = watched.file.pid
             await _end_of(watched)
-            watched.successes = watched.failures = 0
+            if pid is not None:
+                children.send(pid, signal.SIGKILL)  # what it has left behind would hold its port
+            watched.forget()
             self._save(watched, replace(watched.file, pid=None, exit_code=_exit_code(watched)))
             if watched.environment is None:
                 watched.ended.set()
@@ -147,10 +170,11 @@ class Supervisor:
             await asyncio.sleep(_RESTART_PAUSES[min(watched.tries, len(_RESTART_PAUSES) - 1)])
             watched.tries += 1
             with contextlib.suppress(OSError):  # its folder may be gone; it is tried again
-                await self._spawn(watched)
-                self._save(watched, replace(watched.file, restarts=watched.file.restarts + 1))
+                # shielded: a process that was begun is written down, so that whoever stops it finds it
+                watched.spawning = asyncio.ensure_future(self._spawn(watched, restarts=watched.file.restarts + 1))
+                await asyncio.shield(watched.spawning)
 
-    async def _spawn(self, watched: Watched) -> None:
+    async def _spawn(self, watched: Watched, restarts: int = 0) -> None:
         release = watched.release
         words = {"release": Path(release.folder or "").name, "port": str(watched.file.port), "folder": release.folder or ""}
         log = self._layout.log(watched.target, release.name, watched.number)
@@ -163,7 +187,7 @@ class Supervisor:
         )
         pid = watched.process.pid
         birth = children.birth_of(pid) or ""
-        self._save(watched, replace(watched.file, pid=pid, birth=birth, started_at=time.time(), exit_code=None))
+        self._save(watched, replace(watched.file, pid=pid, birth=birth, started_at=time.time(), restarts=restarts))
 
     def _save(self, watched: Watched, file: InstanceFile) -> None:
         watched.file = file
@@ -174,25 +198,9 @@ class Supervisor:
         if probe is None:
             return
         while True:
-            watched.last_probe, healthy = await self._ask(watched, probe)
-            watched.successes = watched.successes + 1 if healthy else 0
-            watched.failures = 0 if healthy else watched.failures + 1
+            if watched.file.pid is not None:
+                watched.saw(await probe_once(probe, probe.port or watched.file.port or 0), probe.successes)
             await asyncio.sleep(probe.interval_seconds)
-
-    async def _ask(self, watched: Watched, probe: Probe) -> tuple[str, bool]:
-        """What the instance answers, in one line, and whether that is healthy."""
-        url = f"http://127.0.0.1:{probe.port or watched.file.port}{probe.path}"
-        try:
-            async with self._client.stream("GET", url, timeout=probe.timeout_seconds) as answer:
-                body = b""
-                async for chunk in answer.aiter_bytes():
-                    body += chunk
-                    if len(body) >= _SHOWN_PROBE:
-                        break
-        except httpx2.HTTPError as error:
-            return f"GET {probe.path}: {type(error).__name__}: {error}", False
-        words = clean(body.decode(errors="replace"), _SHOWN_PROBE).replace("\n", " ").strip()
-        return f"GET {probe.path}: {answer.status_code} {words}".rstrip(), answer.status_code < 400
 
 
 async def _end_of(watched: Watched) -> None:

@@ -132,6 +132,10 @@ class Panel:
     title: str
     queries: tuple[str, ...]
     unit: str | None = None
+    datasource: str | None = None
+    """The uid of the data source that the queries are for."""
+    datasource_type: str | None = None
+    """prometheus, loki, or what else Grafana calls it."""
 
 
 class DashboardsSource(Source, Protocol):

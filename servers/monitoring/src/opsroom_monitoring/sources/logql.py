@@ -83,7 +83,7 @@ def _check(selector: str) -> None:
             at += 1
     if not narrows:
         raise InvalidInput(
-            f"{selector[:200]} matches every stream: Loki wants a matcher with = or =~ that an empty value does not fit. {_EXAMPLE}"
+            f"{selector[:200]} matches every stream: Loki wants one with = or =~ that an empty value does not fit. {_EXAMPLE}"
         )
 
 

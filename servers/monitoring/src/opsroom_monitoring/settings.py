@@ -80,6 +80,7 @@ class McpChanges(_Table):
     kind: Literal["mcp"]
     command: tuple[str, ...] = Field(default=(), max_length=50, description="What starts the server, over stdio.")
     url: Url | None = Field(default=None, description="Or where it listens, such as http://127.0.0.1:8000/mcp.")
+    environment: tuple[str, ...] = Field(default=(), max_length=50, description="Variables that the command is given, by name.")
     token: SecretStr | None = None
     seconds: Seconds = 10.0
 

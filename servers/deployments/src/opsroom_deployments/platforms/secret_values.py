@@ -6,7 +6,7 @@ from pathlib import Path
 from opsroom_shared.errors import InvalidInput
 from opsroom_shared.redact import hide
 
-from ..models import PlanCheck
+from ..vocabulary import PlanCheck
 
 _MAX_SECRET = 64 << 10
 

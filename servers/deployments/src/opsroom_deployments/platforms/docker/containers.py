@@ -6,7 +6,7 @@ from typing import Final, cast
 
 from pydantic import JsonValue, TypeAdapter
 
-from ...models import LockHolder
+from ...vocabulary import LockHolder
 from .. import Release, Target
 from . import haproxy
 from .wire import Image, Listed

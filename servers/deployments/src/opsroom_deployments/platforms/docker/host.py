@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from opsroom_shared.errors import Conflict, NotFound, ToolFailure
 
-from ...models import Health, LockHolder, PlanCheck
+from ...vocabulary import Health, LockHolder, PlanCheck
 from .. import GateFailure, Instance, LogRow, Observed, Release, Target
 from ..secret_values import read_secret
 from . import containers, preflight

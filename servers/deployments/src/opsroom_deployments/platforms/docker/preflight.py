@@ -5,7 +5,7 @@ import socket
 
 from opsroom_shared.errors import InvalidInput, NotFound, NotPermitted, ToolFailure
 
-from ...models import PlanCheck
+from ...vocabulary import PlanCheck
 from .. import Release
 from ..secret_values import check_secret
 from . import containers

@@ -40,6 +40,8 @@ class Daemon:
         self._left: dict[Target, list[StablePort]] = {}
         """Ports that were let go, while connections that came through them are still open."""
         self._orders = 0
+        self._staying: set[asyncio.StreamWriter] = set()
+        """Servers that want to hear of the end, and to tell one that was wanted from a crash."""
         self._doing: Mapping[str, Callable[[Target, Order], Awaitable[Answer]]] = {
             "start": self._start,
             "stop": self._stop,
@@ -65,6 +67,9 @@ class Daemon:
         finally:
             server.close()
             path.unlink(missing_ok=True)
+            for writer in self._staying:
+                writer.write(b"{}\n")
+                writer.close()
             left = [port for ports in self._left.values() for port in ports]
             await asyncio.gather(*(port.aclose() for port in (*self._ports.values(), *left)))
             await self._supervisor.aclose(stop=not idle)
@@ -83,6 +88,9 @@ class Daemon:
         self._orders += 1
         try:
             order = cast("Order", json.loads(await reader.readline()))
+            if order["do"] == "stay":
+                self._staying.add(writer)
+                return
             target = Target(str(order["service"]), str(order["environment"]))
             answer = await self._doing[str(order["do"])](target, order)
         except OSError as error:
@@ -159,6 +167,9 @@ class Daemon:
 def main() -> None:
     folder, *flags = sys.argv[1:]
     layout = Layout(Path(folder))
+    until_stdin_ends = "--until-stdin-ends" in flags
+    if not until_stdin_ends and os.fork():
+        os._exit(0)  # whoever has started it does not have to wait for it
     layout.root.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=layout.daemon_log, level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     with (layout.root / "daemon.pid").open("a+") as single:
@@ -169,7 +180,7 @@ def main() -> None:
         single.truncate(0)
         single.write(str(os.getpid()))
         single.flush()
-        asyncio.run(_main(layout, until_stdin_ends="--until-stdin-ends" in flags))
+        asyncio.run(_main(layout, until_stdin_ends=until_stdin_ends))
 
 
 async def _main(layout: Layout, *, until_stdin_ends: bool) -> None:

@@ -46,7 +46,6 @@ class ProcessHost:
         self._layout, self._bind, self._ends_with_us = Layout(folder), bind, ends_with_us
         self._daemon: asyncio.subprocess.Process | None = None
         self._guarding: asyncio.Task[None] | None = None
-        self._closed = False
         self._starting = asyncio.Lock()
 
     async def ready(self) -> str | None:
@@ -56,7 +55,6 @@ class ProcessHost:
         return None if os.access(there, os.W_OK) else f"{there} cannot be written"
 
     async def aclose(self) -> None:
-        self._closed = True
         await _ended(self._guarding)
         if self._daemon is not None and self._daemon.stdin is not None:
             self._daemon.stdin.close()  # where everything ends with us, this is how it hears of it
@@ -271,7 +269,7 @@ class ProcessHost:
             self._layout.root.mkdir(parents=True, exist_ok=True)
             flags = ["--until-stdin-ends"] if self._ends_with_us else []
             command = [sys.executable, "-m", f"{__package__}.daemon", str(self._layout.root), *flags]
-            self._daemon = await asyncio.create_subprocess_exec(
+            daemon = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=asyncio.subprocess.PIPE if self._ends_with_us else asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
@@ -279,29 +277,41 @@ class ProcessHost:
                 start_new_session=True,
                 env=children.environment({}),
             )
+            if self._ends_with_us:
+                self._daemon = daemon
             until = time.monotonic() + _START_SECONDS
             while not await self._listens():
                 if time.monotonic() > until:
                     raise Unavailable(f"The daemon of the processes did not start; {self._layout.daemon_log} says why.")
                 await asyncio.sleep(_LOOK_SECONDS)
+            if not self._ends_with_us:
+                await daemon.wait()  # it has left a child of its own behind, which is nobody's
             if self._guarding is None or self._guarding.done():
-                self._guarding = asyncio.ensure_future(self._guard(self._daemon))
+                self._guarding = asyncio.ensure_future(self._guard())
 
-    async def _guard(self, daemon: asyncio.subprocess.Process) -> None:
-        """Starts another daemon where the one that this process has started is killed: the stable ports depend on it."""
-        while not self._closed:
-            status = await daemon.wait()
-            if status == 0 or self._closed:
-                return
-            log.warning("the daemon of the processes ended with %s; another one takes over", status)
+    async def _guard(self) -> None:
+        """Starts another daemon where the one that is there is killed: the stable ports depend on it."""
+        while await self._is_killed():
+            log.warning("the daemon of the processes was killed; another one takes over")
             try:
                 await self._ensure_daemon()
             except (OSError, ToolFailure) as error:
                 log.warning("it could not be started: %s", error)
                 return
-            if self._daemon is None or self._daemon is daemon:
-                return  # another process has started the one that is there now
-            daemon = self._daemon
+
+    async def _is_killed(self) -> bool:
+        """Returns when the daemon has ended; False where it did so as it was told to."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(self._layout.socket)
+        except OSError:
+            return False
+        try:
+            writer.write(b'{"do": "stay"}\n')
+            return not await reader.readline()
+        except OSError:
+            return True
+        finally:
+            writer.close()
 
     async def _listens(self) -> bool:
         try:

@@ -1,11 +1,12 @@
 """Opens the sources that the settings name, and closes them. Libraries of a source are imported only where it is configured."""
 
 import asyncio
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
 
+from opsroom_shared.config import ConfigError
 from opsroom_shared.errors import InvalidInput, ToolFailure
 from opsroom_shared.outside import clean
 from opsroom_shared.redact import redact
@@ -14,16 +15,14 @@ from .models import Missing
 from .settings import (
     ChangesSettings,
     GrafanaChanges,
-    GrafanaSettings,
     HttpChanges,
     LocalSettings,
-    LokiSettings,
     McpChanges,
     MonitoringSettings,
-    PrometheusSettings,
 )
 from .sources import AlertsSource, ChangesSource, DashboardsSource, LogsSource, MetricsSource, SilencesSource, Source
 
+S = TypeVar("S", bound=Source)
 T = TypeVar("T")
 
 _READY_SECONDS = 5.0
@@ -50,6 +49,11 @@ class Sources:
         if self.metrics is None:
             raise InvalidInput("No source of metrics is configured. Set prometheus.url, or local to watch this machine.")
         return self.metrics
+
+    async def each(self, sources: Sequence[S], question: Callable[[S], Awaitable[T]], missing: list[Missing]) -> list[T]:
+        """What each of *sources* answers, all asked at once; one that fails is in *missing*."""
+        answers = await asyncio.gather(*(self.asked(source, question(source), missing) for source in sources))
+        return [answer for answer in answers if answer is not None]
 
     async def asked(self, source: Source, question: Awaitable[T], missing: list[Missing]) -> T | None:
         """What *source* answers; where it fails or is slow, None and a line in *missing*, so that the others still count."""
@@ -95,7 +99,11 @@ class Opened:
 
     def _open(self, settings: MonitoringSettings) -> None:
         found, grafana = self.sources, settings.grafana
-        prometheus = settings.prometheus or _prometheus_of(grafana)
+        prometheus = settings.prometheus
+        if prometheus is None and grafana is not None and grafana.prometheus_uid is not None:
+            from .sources.grafana import proxied_prometheus
+
+            prometheus = proxied_prometheus(grafana, grafana.prometheus_uid)
         if prometheus is not None:
             from .sources.prometheus import PrometheusMetrics
 
@@ -105,13 +113,18 @@ class Opened:
         if settings.alertmanager is not None:
             from .sources.alertmanager import Alertmanager
 
-            found.silences = Alertmanager("alertmanager", settings.alertmanager)
-            found.alerts.append(found.silences)
+            alertmanager = Alertmanager("alertmanager", settings.alertmanager, settings.tenant)
+            found.silences = alertmanager
+            found.alerts.append(alertmanager)
         if grafana is not None:
             from .sources.grafana import GrafanaDashboards
 
             found.dashboards = GrafanaDashboards("grafana", grafana)
-        loki = settings.loki or _loki_of(grafana)
+        loki = settings.loki
+        if loki is None and grafana is not None and grafana.loki_uid is not None:
+            from .sources.grafana import proxied_loki
+
+            loki = proxied_loki(grafana, grafana.loki_uid)
         if loki is not None:
             from .sources.loki import LokiLogs
 
@@ -124,22 +137,9 @@ class Opened:
             self._local = LocalTelemetry("local", local.model_copy(update={"store": store}))
             found.metrics = found.metrics or self._local
             found.logs = found.logs or self._local
+            found.silences = found.silences or self._local
             found.alerts.append(self._local)
         found.changes = [_changes(each, settings, found) for each in settings.changes]
-
-
-def _prometheus_of(grafana: GrafanaSettings | None) -> PrometheusSettings | None:
-    if grafana is None or grafana.prometheus_uid is None:
-        return None
-    url = f"{grafana.url}/api/datasources/proxy/uid/{grafana.prometheus_uid}"
-    return PrometheusSettings(url=url, token=grafana.token, headers=grafana.headers, seconds=grafana.seconds)
-
-
-def _loki_of(grafana: GrafanaSettings | None) -> LokiSettings | None:
-    if grafana is None or grafana.loki_uid is None:
-        return None
-    url = f"{grafana.url}/api/datasources/proxy/uid/{grafana.loki_uid}"
-    return LokiSettings(url=url, token=grafana.token, headers=grafana.headers, seconds=grafana.seconds)
 
 
 def _changes(settings: ChangesSettings, whole: MonitoringSettings, found: Sources) -> ChangesSource:
@@ -151,7 +151,8 @@ def _changes(settings: ChangesSettings, whole: MonitoringSettings, found: Source
         case HttpChanges():
             return changes.HttpFeed("changes", settings)
         case GrafanaChanges():
-            assert whole.grafana is not None, "settings refuse this kind without a grafana"
+            if whole.grafana is None:
+                raise ConfigError("changes of kind grafana need a configured grafana")
             return changes.GrafanaAnnotations("grafana annotations", settings, whole.grafana)
         case _:
             return changes.VersionSeries(settings.metric, settings, found.needed_metrics())

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tarfile
@@ -38,6 +39,8 @@ _RELEASES: Mapping[str, Sequence[str]] = {
     "late": [_CHECK, "ENV CRASH_MS=4000"],
     "never": ['HEALTHCHECK --interval=300ms --timeout=2s --retries=2 CMD ["/shop", "check"]', "ENV BOOT_MS=600000"],
     "unchecked": [],
+    "unchecked-sick": ["ENV SICK=1"],
+    "unchecked-never": ["ENV BOOT_MS=600000"],
 }
 """Tags of the shop, and how each behaves."""
 
@@ -49,6 +52,8 @@ class _Client(Protocol):
     def close(self) -> None: ...
     def containers(self, *, all: bool) -> Sequence[Mapping[str, str]]: ...  # noqa: A002 - its name
     def remove_container(self, container: str, *, force: bool, v: bool) -> None: ...
+    def kill(self, container: str) -> None: ...
+    def inspect_container(self, container: str) -> Mapping[str, Mapping[str, object]]: ...
     def networks(self) -> Sequence[Mapping[str, str]]: ...
     def remove_network(self, net_id: str) -> None: ...
     def import_image_from_data(self, data: bytes, *, repository: str, tag: str, changes: Sequence[str]) -> str: ...
@@ -104,6 +109,15 @@ class PrivateDocker:
                 if each["Name"] not in ("bridge", "host", "none"):
                     client.remove_network(each["Id"])
 
+    def kill(self, name: str) -> None:
+        with self.client() as client:
+            client.kill(name)
+
+    def inspect(self, name: str) -> Mapping[str, Mapping[str, object]]:
+        """All that the engine says of a container."""
+        with self.client() as client:
+            return client.inspect_container(name)
+
     @contextlib.contextmanager
     def client(self) -> Generator[_Client]:
         client = cast("_Client", docker.APIClient(self.socket, version="auto", timeout=60))
@@ -128,9 +142,12 @@ class PrivateDocker:
             )
 
     def _answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:  # the client leaves a socket open where nobody listens
+            if probe.connect_ex(self.socket.removeprefix("unix://")) != 0:
+                return False
         try:
             with self.client() as client:
-                return bool(client.ping())
+                return client.ping()
         except (docker.errors.DockerException, requests.exceptions.RequestException):
             return False
 

@@ -1,4 +1,4 @@
-"""A steady load of POST requests that are never sent twice, until its standard input ends; then a line of JSON says how they went.
+"""A steady load of POST requests that are never sent twice, until its standard input ends; then a line of JSON says how it went.
 
 Run as a program of its own, so that what is tested cannot slow it down: load.py PORT REQUESTS_PER_SECOND. Half of the requests
 come on a connection of their own each, the other half on connections that are kept.

@@ -3,7 +3,7 @@
  *   shop serve     answers POST and GET on PORT; `shop check` asks it whether it is healthy, as a HEALTHCHECK does.
  *
  * How it behaves is said by its environment: RELEASE, PORT, BOOT_MS, WORK_MS, SICK, CRASH_MS (ends by itself after so long),
- * ON_TERM (graceful, ignore, exit).
+ * ON_TERM (graceful, ignore, exit), SECRET (told at /secret). GET /sicken makes it unhealthy.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,6 +59,7 @@ static void *serve(void *argument) {
         size_t body = length && length < end ? (size_t)atoi(length + 15) : 0, head = end + 4 - in;
         int close_after = strcasestr(in, "connection: close") != NULL || ending;
         int health = !strncmp(in, "GET /healthz", 12), told = !strncmp(in, "GET /secret", 11);
+        if (!strncmp(in, "GET /sicken", 11)) sick = 1;
         while (have < head + body && have < sizeof in - 1) {
             ssize_t got = recv(peer, in + have, sizeof in - 1 - have, 0);
             if (got <= 0) { busy--; goto done; }

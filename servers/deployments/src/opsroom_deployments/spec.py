@@ -58,7 +58,7 @@ class Resources(_Table):
 def _only_places(value: dict[str, str]) -> dict[str, str]:
     for name, where in value.items():
         if not _SECRET.fullmatch(where):  # the value is not repeated: it may be the secret itself
-            raise ValueError(f"{name}: write env:NAME or file:/path, not the secret itself")
+            raise ValueError(f"for {name} write env:NAME or file:/path, not the secret itself")
     return value
 
 

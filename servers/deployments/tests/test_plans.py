@@ -119,11 +119,13 @@ def test_diff_shows_what_changes_and_no_secret() -> None:
 
 def test_first_plan_says_what_will_be() -> None:
     """Where nothing was, the diff is what comes."""
-    assert planned(version="1.0").diff == (
+    assert planned(definition=service(secrets={"TOKEN": "env:A"}), version="1.0").diff == (
         "replicas: 0 → 1",
         "name: – → 1.0",
         "folder: – → /srv/shop/1.0",
+        "command: – → ./shop",
         "publish: – → 8080",
+        "secrets.TOKEN added, from env:A",
     )
 
 

@@ -20,7 +20,7 @@ _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _MOST_IN_NAME = 40
 _SECRET_NAME = re.compile(r"PASS|SECRET|TOKEN|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|DSN|DATABASE_URL", re.IGNORECASE)
 _SHOWN_VALUE = 200
-_FIRST_FACTS = ("name", "image", "folder", "publish")
+_FIRST_FACTS = ("name", "image", "folder", "command", "publish", "secrets")
 """What is told of a release that comes from nothing, or goes."""
 _TABLES = ("probe", "resources", "environment", "secrets")
 

@@ -191,9 +191,9 @@ def _text(tokens: Tokens) -> str:
 def _listed(found: dict[str, _Tally], most: int) -> list[LogPattern]:
     ranked = sorted(found.items(), key=lambda each: (-each[1].count, each[0]))
     if len(ranked) > most:
-        rest = _Tally()
-        kept = [each for each in ranked[: most - 1] if each[0] != WILDCARD]
+        kept = [each for each in ranked if each[0] != WILDCARD][: most - 1]
         names = {name for name, _ in kept}
+        rest = _Tally()
         for name, tally in ranked:
             if name not in names:
                 rest.add(tally)

@@ -22,15 +22,10 @@ def milliseconds(moment: datetime) -> int:
 
 async def test_dashboards_are_found_by_words(grafana: Scripted, connect: Connect) -> None:
     """A hit carries its title, uid, folder and tags, and what is asked for is dashboards with these words."""
-    hit = {
-        "uid": "shop1",
-        "title": "Shop",
-        "type": "dash-db",
-        "tags": ["team-a"],
-        "folderTitle": "Prod",
-        "url": "/d/shop1/shop",
-    }
-    grafana.answer(SEARCH, Answer([{**hit, "tags": ["team-a"]}]))
+    grafana.answer(
+        SEARCH,
+        Answer([{"uid": "shop1", "title": "Shop", "tags": ["team-a"], "folderTitle": "Prod", "url": "/d/shop1/shop"}]),
+    )
 
     (found,) = await connect().search(" shop ", 20)
 

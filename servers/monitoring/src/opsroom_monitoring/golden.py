@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from opsroom_shared.errors import ToolFailure
+from opsroom_shared.errors import NotFound, ToolFailure
 
 from .models import GoldenSignal, Signal
 from .promql import quoted
@@ -40,6 +40,14 @@ async def golden_signals(metrics: MetricsSource, service: str | None, window: Wi
     found = [signal for signals in answers for signal in signals if service is None or signal.service == service]
     order = {name: place for place, name in enumerate(dict.fromkeys(each.service for each in found))}
     return [each for each in sorted(found, key=lambda each: order[each.service]) if order[each.service] < _MOST_SERVICES]
+
+
+async def signal_query(metrics: MetricsSource, signal: Signal, service: str | None) -> tuple[str, str]:
+    """The expression that *signal* is read with, and its unit. Raises NotFound where nothing is instrumented so."""
+    for each in await _questions(metrics, await metrics.metric_names(), service):
+        if each.signal == signal:
+            return each.query, each.unit.strip()
+    raise NotFound(f"No metric of a usual name tells {signal}. find_telemetry kind metrics shows what there is; give `query`.")
 
 
 async def _questions(metrics: MetricsSource, names: Sequence[str], service: str | None) -> list[_Question]:

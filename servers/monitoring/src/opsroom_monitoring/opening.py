@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from opsroom_shared.config import ConfigError
 from opsroom_shared.errors import InvalidInput, ToolFailure
@@ -78,27 +78,40 @@ class Opened:
             self._demo = Demo(settings.state_folder)
             settings = self._demo.settings(settings)
         self._local = None
-        self.sources = Sources(settings)
+        self._sources = Sources(settings)
         self._open(settings)
+        self._starting: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Sources:
+    async def __aenter__(self) -> Self:
+        self._starting = asyncio.ensure_future(self._start())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+            await asyncio.wait({self._starting})
+        await asyncio.gather(*(source.aclose() for source in self._sources.all()), return_exceptions=True)
+        if self._demo is not None:
+            await self._demo.aclose()
+
+    async def started(self) -> Sources:
+        """The sources, once what this process watches itself is there. The first start of the demo takes some seconds."""
+        if self._starting is not None:
+            await asyncio.shield(self._starting)
+        return self._sources
+
+    async def _start(self) -> None:
         if self._demo is not None:
             await self._demo.start()
         if self._local is not None:
             await self._local.start()
-        return self.sources
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        await asyncio.gather(*(source.aclose() for source in self.sources.all()), return_exceptions=True)
-        if self._demo is not None:
-            await self._demo.aclose()
 
     async def ready(self) -> dict[str, str | None]:
-        sources = self.sources.all()
+        sources = self._sources.all()
         return dict(zip([each.name for each in sources], await asyncio.gather(*map(_ready, sources)), strict=True))
 
     def _open(self, settings: MonitoringSettings) -> None:
-        found, grafana = self.sources, settings.grafana
+        found, grafana = self._sources, settings.grafana
         prometheus = settings.prometheus
         if prometheus is None and grafana is not None and grafana.prometheus_uid is not None:
             from .sources.grafana import proxied_prometheus

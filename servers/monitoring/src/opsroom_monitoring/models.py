@@ -280,9 +280,7 @@ class Silence(Answer):
         lines = [
             f"{done}{f'Silence {self.silence_id}' if self.silence_id else 'A new silence'}{until}: {self.note or ''}".rstrip(": ")
         ]
-        lines.append(
-            f"It mutes {len(self.would_mute)} alerts that are active now:" if self.would_mute else "No active alert matches."
-        )
+        lines.append("It mutes, of what is active now:" if self.would_mute else "No active alert matches.")
         lines += [f"  {each.name}{_labels(each.labels)}" for each in self.would_mute]
         return "\n".join(lines)
 

@@ -66,7 +66,11 @@ def _verdict(
     service: str | None,
 ) -> str:
     about = f" of {service}" if service else ""
-    problems = [f"{count} {word}" for count, word in ((len(firing), "alerts fire"), (len(down), "targets are down")) if count]
+    problems: list[str] = []
+    if firing:
+        problems.append(f"{len(firing)} alerts fire" if len(firing) > 1 else f"{firing[0].name} fires")
+    if down:
+        problems.append(f"{len(down)} targets are down" if len(down) > 1 else f"the target {down[0].instance} is down")
     if problems:
         recent = f" The last deployment is {marks[0].service} {marks[0].release or ''}".rstrip() + "." if marks else ""
         return f"Something is wrong{about}: {' and '.join(problems)}.{recent}"

@@ -143,12 +143,12 @@ async def plot_metrics(
     end: End = None,
     *,
     panel: Annotated[str | None, Field(description="Or a Grafana panel: uid/number.", max_length=80)] = None,
-    signal: Annotated[Signal | None, Field(description="Or a usual signal of `service`.")] = None,
+    signal: Annotated[Signal | None, Field(description="Or a usual one of `service`.")] = None,
     service: ServiceName = None,
     sources: Sources = Depends(the_sources),
     context: Context = CurrentContext(),
 ) -> ToolResult:
-    """Draw metrics over time as a PNG, deployments and alerts marked, with a summary in words."""
+    """Draw metrics over time as a PNG, with deployments, alerts and a summary."""
     from .plotting import draw, subject_of
 
     window = await window_of(sources, start, end, _HOUR)
@@ -169,7 +169,7 @@ async def list_alerts(
     sources: Sources = Depends(the_sources),
     context: Context = CurrentContext(),
 ) -> Alerts:
-    """List alerts of all sources as one: since when, value, rule, runbook, and what silences or inhibits them."""
+    """List the alerts of all sources: since when, value, rule, runbook, what mutes them."""
     if not sources.alerts:
         raise InvalidInput("No source of alerts is configured. Set prometheus.url or alertmanager.url.")
     missing: list[Missing] = []
@@ -198,9 +198,7 @@ async def what_changed(
     start: When = "1h",
     end: End = None,
     service: ServiceName = None,
-    around: Annotated[
-        str | None, Field(description="A time, `last deploy`, a deployment's id or an alert's name.", max_length=120)
-    ] = None,
+    around: Annotated[str | None, Field(description="A time, deployment id or alert name.", max_length=120)] = None,
     *,
     top: Annotated[int, Field(description="Most rows of each kind.", ge=1, le=50)] = 10,
     sources: Sources = Depends(the_sources),
@@ -220,7 +218,7 @@ async def what_changed(
     )
     marks, turns, found = await with_progress(work, context, "comparing series")
     hints: list[str] = []
-    if service is not None and found.scope is None and sources.metrics is not None:
+    if service is not None and found.scope is None and found.scanned:
         hints.append(f"No label names the service {clean(service, 60)!r}, so all series were looked at.")
     if found.truncated:
         hints.append("There are more series; name a service to look at all of its own.")
@@ -246,7 +244,7 @@ async def search_logs(
     start: When = "15m",
     end: End = None,
     mode: Annotated[LogMode, Field(description="What to show of the lines.")] = "patterns",
-    limit: Annotated[int, Field(description="Most patterns or lines.", ge=1, le=200)] = 40,
+    limit: Annotated[int, Field(description="Most rows.", ge=1, le=200)] = 40,
     *,
     sources: Sources = Depends(the_sources),
     context: Context = CurrentContext(),
@@ -258,10 +256,10 @@ async def search_logs(
 
 async def silence_alert(
     action: Annotated[SilenceAction, Field(description="What to do.")],
-    reason: Annotated[str, Field(description="For those who read it.", min_length=3, max_length=500)],
+    reason: Annotated[str, Field(description="For the record.", min_length=3, max_length=500)],
     matchers: Annotated[
         list[Annotated[str, Field(max_length=300)]] | None,
-        Field(description='To create: alertname="X", instance=~"db-.*".', max_length=20),
+        Field(description='To create: instance=~"db-.*".', max_length=20),
     ] = None,
     silence_id: Annotated[str | None, Field(description="To extend or expire.", max_length=60)] = None,
     duration: Annotated[str, Field(description="From now.", max_length=20)] = "1h",

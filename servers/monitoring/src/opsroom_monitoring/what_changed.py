@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +17,9 @@ from .series import Labels, Series, Window
 from .sources import Metadata, MetricsSource
 from .summaries import nice_step, shared_labels
 
-NOISE = r"scrape_.*|ALERTS.*|go_.*|process_.*|promhttp_.*|prometheus_.*|alertmanager_.*|python_.*|.*_bucket|.*_created|.*_info|up"
+_NOISE = re.compile(
+    r"scrape_.*|ALERTS.*|go_.*|process_.*|promhttp_.*|prometheus_.*|alertmanager_.*|python_.*|.*_bucket|.*_created|.*_timestamp.*"
+)
 """Metrics about the measuring, and buckets, of which quantiles are made."""
 HOST = re.compile(r"(?:node|host|windows|container|machine|system|cadvisor|kubelet)_.*")
 SERVICE_LABELS = ("service", "job", "app", "application", "service_name", "container", "deployment", "instance")
@@ -57,22 +59,22 @@ async def scope_of(metrics: MetricsSource, service: str) -> str | None:
 async def compare(metrics: MetricsSource, window: Window, matcher: str | None, most: int, around: datetime | None) -> Findings:
     """How the series that *matcher* selects, all without it, moved within *window*."""
     wide = Window(window.start - (window.end - window.start), window.end) if around is None else window
-    step = max(nice_step(wide.seconds / _POINTS), _LEAST_STEP)
+    span = _Span(wide, window, max(nice_step(wide.seconds / _POINTS), _LEAST_STEP), around)
     found = Findings(scope=matcher)
-    chosen = ",".join(filter(None, (f'__name__=~".+",__name__!~"{NOISE}"', matcher)))
-    sets = await metrics.label_sets(f"{{{chosen}}}", wide, most + 1)
-    found.truncated = len(sets) > most
-    counts: dict[str, int] = defaultdict(int)
-    for name, _ in sets[:most]:
-        if not re.fullmatch(NOISE, name):
-            counts[name] += 1
+    names = await metrics.label_values("__name__", f"{{{matcher}}}" if matcher else None, wide)
     metadata = await metrics.metadata()
-    for names in _batches(counts):
-        which = ",".join(filter(None, (f'__name__=~"{"|".join(names)}"', matcher)))
-        result = await metrics.range(f"{{{which}}}", wide, step)
-        series = [each for each in result.series if each.name]
-        found.scanned += len(series)
-        await asyncio.to_thread(_judge, series, metadata, _Span(wide, window, step, around), found)
+    for batch in _batches([each for each in names if not _NOISE.fullmatch(each)]):
+        which = ",".join(filter(None, (f'__name__=~"{"|".join(batch)}"', matcher)))
+        left = most - found.scanned
+        sets = await metrics.label_sets(f"{{{which}}}", wide, left + 1)
+        counts = Counter(name for name, _ in sets)
+        found.truncated |= len(sets) > left
+        for part in _parts(_fitting(counts, left) if len(sets) > left else batch, counts):
+            which = ",".join(filter(None, (f'__name__=~"{"|".join(part)}"', matcher)))
+            result = await metrics.range(f"{{{which}}}", wide, span.step)
+            series = [each for each in result.series if each.name]
+            found.scanned += len(series)
+            await asyncio.to_thread(_judge, series, metadata, span, found)
     for shifts in (found.shifts, found.host_shifts):
         shifts[:] = _best_of_family(shifts)
     return found
@@ -180,16 +182,44 @@ def _presences(found: Mapping[str, Sequence[tuple[float, Labels]]]) -> list[Pres
     return sorted(presences, key=lambda presence: (-presence.series, presence.metric))
 
 
-def _batches(counts: Mapping[str, int]) -> Iterator[list[str]]:
-    """Names to ask for at once, so that neither the query nor its answer is too large. A sum and its count stay together."""
+def _batches(names: Sequence[str]) -> Iterator[list[str]]:
+    """Names to ask for at once, so that no query is too long. A sum and its count stay together."""
     batch: list[str] = []
-    series = length = 0
-    for name in sorted(counts, key=lambda each: re.sub("_(?:sum|count)$", "", each)):
-        is_pair = name.endswith("_sum")
-        if batch and not is_pair and (series + counts[name] > _BATCH_SERIES or length + len(name) > _BATCH_NAMES):
+    length = 0
+    for name in sorted(names, key=_pair):
+        if batch and length + len(name) > _BATCH_NAMES and _pair(name) != _pair(batch[-1]):
             yield batch
-            batch, series, length = [], 0, 0
+            batch, length = [], 0
         batch.append(name)
-        series, length = series + counts[name], length + len(name) + 1
+        length += len(name) + 1
     if batch:
         yield batch
+
+
+def _parts(names: Sequence[str], counts: Mapping[str, int]) -> Iterator[list[str]]:
+    """*names* in parts whose answers are not too large."""
+    part: list[str] = []
+    series = 0
+    for name in names:
+        if part and series + counts.get(name, 0) > _BATCH_SERIES and _pair(name) != _pair(part[-1]):
+            yield part
+            part, series = [], 0
+        part.append(name)
+        series += counts.get(name, 0)
+    if part:
+        yield part
+
+
+def _fitting(counts: Mapping[str, int], most: int) -> list[str]:
+    """The names with the fewest series, as many as have *most* in all: a metric with thousands would push out all others."""
+    chosen: list[str] = []
+    for name in sorted(counts, key=lambda each: (counts[each], each)):
+        if counts[name] > most:
+            break
+        chosen.append(name)
+        most -= counts[name]
+    return sorted(chosen, key=_pair)
+
+
+def _pair(name: str) -> str:
+    return re.sub("_(?:sum|count)$", "", name)

@@ -128,7 +128,7 @@ int main(int count, char **arguments) {
     pthread_create(&thread, NULL, end, &signals);
     printf("INFO %s starts as user %d\n", release_name, (int)getuid());
     if (number("CRASH_MS", 0)) pthread_create(&thread, NULL, crash, (void *)(long)number("CRASH_MS", 0));
-    pause_ms(number("BOOT_MS", 300));
+    pause_ms(number("BOOT_MS", 100));
     listener = socket(AF_INET, SOCK_STREAM, 0);
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(port)};

@@ -28,7 +28,7 @@ _HOLDER = LockHolder(holder="recovery", since=datetime(2026, 1, 1, tzinfo=UTC))
     ],
 )
 async def test_killed_deployer_loses_no_request(shop: Shop, stage: Stage, live: str, locked: bool) -> None:  # noqa: FBT001 - a case
-    """Killed before any step, a deployer leaves a lock that says whose it is, and a reconcile makes all whole: nothing is lost."""
+    """Killed before any step, a deployer leaves a lock with its name, and a reconcile makes all whole; nothing is lost."""
     await shop.deploy("1")
 
     async with shop.load() as load:

@@ -90,15 +90,15 @@ def instance(release: Release, number: int, image: Image, secrets: Mapping[str, 
         _IMAGE: release.image if release.image and "@" in release.image else f"{release.image} ({digest})",
         _FACTS: json.dumps(facts),
     }
-    variables = {**release.environment, **secrets}
+    variables, user = {**release.environment, **secrets}, _user(release, image)
     config: dict[str, JsonValue] = {
         "Image": release.image,
         "Env": [f"{name}={value}" for name, value in variables.items()],
         "Labels": labels,
-        "User": _user(release, image),
+        "User": user,
         "StopTimeout": int(release.grace_seconds + 0.999),
         "HostConfig": {
-            **_least(processes=release.resources.processes or _PROCESSES, temporary_mib=64),
+            **_least(user, processes=release.resources.processes or _PROCESSES, temporary_mib=64),
             **_memory(release.resources.memory_mib),
             "NanoCpus": int((release.resources.cpus or 0) * 1_000_000_000),
             "RestartPolicy": {"Name": "unless-stopped"},
@@ -127,7 +127,7 @@ def proxy(target: Target, publish: int, bind: str, image: str) -> dict[str, Json
         # The engine does not restart what was sent its stop signal, and without one of its own any signal is taken for it.
         "StopSignal": "SIGUSR1",
         "HostConfig": {
-            **_least(processes=100, temporary_mib=8),
+            **_least(_NOBODY, processes=100, temporary_mib=8),
             **_memory(512),
             # Any signal counts as a stop by hand, after which `unless-stopped` would leave it down when the engine comes back.
             "RestartPolicy": {"Name": "always"},
@@ -146,7 +146,7 @@ def probe(target: Target, release: str, number: int, image: str) -> dict[str, Js
         **_haproxy(image, []),
         "Labels": labels,
         "HostConfig": {
-            **_least(processes=50, temporary_mib=8),
+            **_least(_NOBODY, processes=50, temporary_mib=8),
             **_memory(128),
             "RestartPolicy": {"Name": "no"},
             "NetworkMode": NETWORK,
@@ -165,11 +165,14 @@ def _haproxy(image: str, flags: Sequence[str]) -> dict[str, JsonValue]:
     }
 
 
-def _least(*, processes: int, temporary_mib: int) -> dict[str, JsonValue]:
+def _least(user: str, *, processes: int, temporary_mib: int) -> dict[str, JsonValue]:
     """As little as a container can do with: it writes to /tmp alone, and gains nothing that it was not given."""
+    # When a container is started again, runc forgets the mode of an image's missing /tmp; to its owner it stays writable.
+    uid, _, gid = user.partition(":")
+    owner = f",uid={uid},gid={gid or uid}" if uid.isdecimal() and (gid or uid).isdecimal() else ""
     return {
         "ReadonlyRootfs": True,
-        "Tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,mode=1777,size={temporary_mib}m"},  # noqa: S108 - of the container
+        "Tmpfs": {"/tmp": f"rw,noexec,nosuid,nodev,mode=1777,size={temporary_mib}m{owner}"},  # noqa: S108 - of the container
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges"],
         "PidsLimit": processes,

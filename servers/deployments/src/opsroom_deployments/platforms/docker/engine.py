@@ -6,6 +6,7 @@ import io
 import os
 import posixpath
 import re
+import socket
 import tarfile
 import threading
 import time
@@ -15,6 +16,7 @@ from datetime import datetime
 from typing import Protocol, TypeVar, cast
 
 import docker
+import docker.constants
 import docker.errors
 import docker.utils
 import requests
@@ -55,7 +57,7 @@ class _Api(Protocol):
     def remove_container(self, container: str, *, v: bool, force: bool) -> None: ...
     def put_archive(self, container: str, path: str, data: bytes) -> bool: ...
     def get_archive(self, container: str, path: str) -> tuple[Iterable[bytes], Mapping[str, JsonValue]]: ...
-    def top(self, container: str, ps_args: str) -> Mapping[str, Sequence[Sequence[str]]]: ...
+    def top(self, container: str, ps_args: str) -> Mapping[str, Sequence[Sequence[str]] | None]: ...
     def exec_create(self, container: str, cmd: Sequence[str]) -> Mapping[str, str]: ...
     def exec_start(self, exec_id: str) -> bytes: ...
     def exec_inspect(self, exec_id: str) -> Mapping[str, int]: ...
@@ -72,8 +74,8 @@ class _Api(Protocol):
 class DockerEngine:
     """One engine. Nothing is connected before the first call; an engine that comes back is found again by the next one."""
 
-    def __init__(self, socket: str | None = None) -> None:
-        self._socket = socket
+    def __init__(self, url: str | None = None) -> None:
+        self._url = url
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="docker")
         self._connecting = threading.Lock()
         self._api: _Api | None = None
@@ -81,7 +83,7 @@ class DockerEngine:
     @property
     def is_local(self) -> bool:
         """Whether it is reached by a socket of this machine, so that ports of this machine are likely its own."""
-        where = self._socket or os.environ.get("DOCKER_HOST", "")
+        where = self._url or os.environ.get("DOCKER_HOST", "")
         return not where or where.startswith(("unix://", "/"))
 
     async def aclose(self) -> None:
@@ -170,7 +172,7 @@ class DockerEngine:
             if "ps" not in str(error):
                 raise
             return None
-        return [(int(pid), int(parent)) for pid, parent in found["Processes"]]
+        return [(int(pid), int(parent)) for pid, parent in found["Processes"] or ()]  # null where none is left
 
     async def logs(self, name: str, *, tail: int, since: datetime | None = None) -> list[LogRow]:
         """The last lines, oldest first. It is never followed: a silent container would hold its thread for ever."""
@@ -233,10 +235,11 @@ class DockerEngine:
 
     def _connect(self) -> _Api:
         # kwargs_from_env knows DOCKER_HOST, and the certificates that go with it
-        about: dict[str, object] = {} if self._socket else dict(docker.utils.kwargs_from_env())
-        if self._socket:
-            about["base_url"] = self._socket
+        about: dict[str, object] = {} if self._url else dict(docker.utils.kwargs_from_env())
+        if self._url:
+            about["base_url"] = self._url
         about["timeout"] = _TIMEOUT_SECONDS
+        _knock(str(about.get("base_url") or docker.constants.DEFAULT_UNIX_SOCKET))
         first = _client(_OLDEST_API, about)
         told = first.version(api_version=False)
         # asked for its own version an engine that is newer than the library would answer what the library cannot read
@@ -245,6 +248,15 @@ class DockerEngine:
             version = told["MinAPIVersion"]
         first.close()
         return _client(version, about)
+
+
+def _knock(url: str) -> None:
+    """Raises OSError where nobody listens at a socket of this machine; the client would leave its own end of it open."""
+    scheme, _, path = url.partition("://")
+    if scheme in ("unix", "http+unix"):
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_TIMEOUT_SECONDS)
+            probe.connect(path)
 
 
 def _client(version: str, about: Mapping[str, object]) -> _Api:

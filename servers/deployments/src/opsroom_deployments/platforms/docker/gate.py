@@ -142,7 +142,8 @@ def _ended(container: Container | None, restarts: int) -> str | None:
     state = container.state
     killed = ", killed because it had no memory left" if state.oom_killed else ""
     if state.restarting or container.restart_count > restarts:
-        return f"it ended (exit status {state.exit_code}{killed}) and had to be started again before it was healthy"
+        status = f" (exit status {state.exit_code}{killed})" if state.exit_code else killed  # 0 while it runs again
+        return f"it ended{status} and had to be started again before it was healthy"
     if not state.running:
         return f"it ended with exit status {state.exit_code}{killed} before it was healthy"
     if state.health is not None and state.health.status == "unhealthy":

@@ -20,6 +20,7 @@ from .wire import Container, Image, Listed
 log = logging.getLogger(__name__)
 
 _EVER = datetime.min.replace(tzinfo=UTC)
+_LOCK_LOOKS, _LOCK_SECONDS = 20, 0.1
 _NETWORK_LABELS = {"opsroom.role": "network"}
 
 
@@ -70,13 +71,20 @@ class DockerHost:
 
     async def lock(self, target: Target, holder: LockHolder) -> None:
         await self._image(self._proxy_image)
-        try:
-            await self._engine.create(containers.lock_name(target), containers.lock(target, holder, self._proxy_image))
-        except Conflict:
-            held = await self._engine.inspect(containers.lock_name(target))
-            other = containers.holder_of(held.config.labels) if held else None
-            who = f"{other.holder} since {other.since.isoformat()}" if other else "somebody who has just ended"
-            raise Conflict(f"{target} is being changed by {who}. Wait until that has ended.") from None
+        name = containers.lock_name(target)
+        for _ in range(_LOCK_LOOKS):
+            try:
+                await self._engine.create(name, containers.lock(target, holder, self._proxy_image))
+            except Conflict:
+                held = await self._engine.inspect(name)
+                if held is not None:
+                    other = containers.holder_of(held.config.labels)
+                    since = other.since.isoformat()
+                    raise Conflict(f"{target} is being changed by {other.holder} since {since}. Wait until that ends.") from None
+                await asyncio.sleep(_LOCK_SECONDS)  # a name is taken a moment before its container can be looked at
+            else:
+                return
+        raise Conflict(f"{target} is being changed by somebody. Wait until that has ended.")
 
     async def unlock(self, target: Target) -> None:
         try:

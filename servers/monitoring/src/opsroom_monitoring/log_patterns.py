@@ -172,14 +172,27 @@ def _common(one: Tokens, other: Tokens) -> Tokens:
 
 
 def _generalised(one: str, other: str) -> str:
-    """What stays of two values of the same key is the key."""
+    """What two different words share: the key of a value, or the quotes and commas around it."""
     space = " " if one.startswith(" ") or other.startswith(" ") else ""
     one, other = one.strip(), other.strip()
+    tail = _shared(_closing(one)[::-1], _closing(other)[::-1])[::-1]
     for sign in ("=", ":"):
         key, found, _ = one.partition(sign)
         if found and key and WILDCARD not in key and other.startswith(key + sign):
-            return f"{space}{key}{sign}{WILDCARD}"
-    return space + WILDCARD
+            return f"{space}{key}{sign}{WILDCARD}{tail}"
+    return f"{space}{WILDCARD}{tail}"
+
+
+def _closing(word: str) -> str:
+    """The punctuation at the end of *word*."""
+    if word.endswith(WILDCARD):
+        return ""
+    return word[len(word.rstrip("\"',;)]}")) :]
+
+
+def _shared(one: str, other: str) -> str:
+    length = next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return one[:length]
 
 
 def _text(tokens: Tokens) -> str:

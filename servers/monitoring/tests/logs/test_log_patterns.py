@@ -35,6 +35,7 @@ def patterns(*texts: str) -> list[tuple[str, int]]:
             '{"level":"info","msg":"cart paid","ms":<_>}',
         ),
         (["GET /cart/17 HTTP/1.1 12", "GET /cart/18 HTTP/1.1 9"], "GET /cart/<_> HTTP/<_>"),
+        (['{"msg":"low stock for tea","at":1}', '{"msg":"low stock for mugs","at":2}'], '{"msg":"low stock for <_>","at":<_>}'),
         (["  indented line", "indented line"], "indented line"),
         (["\x1b[31mred\x1b[0m line", "red line"], "red line"),
     ],

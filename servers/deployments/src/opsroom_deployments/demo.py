@@ -47,7 +47,7 @@ class Demo:
         checkout = Service(
             command=(sys.executable, "service.py"),
             releases=self._folder / "releases",
-            probe=Probe(path="/healthz", interval_seconds=0.2, deadline_seconds=10.0),
+            probe=Probe(path="/healthz", interval_seconds=0.2, deadline_seconds=8.0),
             drain_seconds=2.0,
             grace_seconds=5.0,
             environments={name: EnvironmentOfService(publish=port) for name, port in ports.items()},

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Protocol
 
 import httpx2
-from opsroom_shared.redact import redact
 
 from .settings import DeploymentsSettings
 from .vocabulary import Action, DeploymentState
@@ -82,7 +81,9 @@ async def _told(sink: Sink, marker: Marker) -> None:
     except TimeoutError:
         log.warning("%s did not take the marker of %s within %s s", type(sink).__name__, marker.deployment_id, _SECONDS)
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        log.warning("%s did not take the marker of %s: %s", type(sink).__name__, marker.deployment_id, redact(str(error)))
+        # not its words: they hold the address, which may be a secret
+        why = f"HTTP {error.response.status_code}" if isinstance(error, httpx2.HTTPStatusError) else type(error).__name__
+        log.warning("%s did not take the marker of %s: %s", type(sink).__name__, marker.deployment_id, why)
 
 
 async def _post(client: httpx2.AsyncClient, url: str, body: Mapping[str, object], headers: Mapping[str, str]) -> None:
@@ -105,7 +106,8 @@ class GrafanaAnnotations:
             "time": _milliseconds(marker.started_at),
             "timeEnd": _milliseconds(marker.ended_at),
             "tags": ["deployment", marker.service, marker.environment, marker.state],
-            "text": f"{marker.action} {marker.service} {marker.before} → {marker.after}: {marker.state}, by {marker.by}",
+            "text": f"{marker.action} {marker.service} {marker.before or 'nothing'} → {marker.after or 'nothing'}: "
+            f"{marker.state}, by {marker.by}: {marker.reason}",
         }
         await _post(self._client, f"{self._url}/api/annotations", annotation, self._headers)
 

@@ -29,14 +29,16 @@ metadata = MetaData()
 
 
 class Utc(TypeDecorator[datetime]):
-    """A time in UTC. SQLite forgets the zone."""
+    """A time in UTC. SQLite forgets the zone, and PostgreSQL answers in that of the session."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     @override
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 schema_version = Table("deployments_schema_version", metadata, Column("version", Integer, primary_key=True))

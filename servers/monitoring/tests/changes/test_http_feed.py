@@ -122,7 +122,13 @@ async def test_hostile_entries_are_cleaned(server: Scripted, feed: HttpFeed) -> 
 
 async def test_broken_entries_do_not_hide_the_others(server: Scripted, feed: HttpFeed) -> None:
     """An entry that is no deployment is left out, and said in the log."""
-    broken: list[JsonValue] = [{"service": "a"}, 3, {"at": "yesterdayish", "service": "a"}, {"at": 1e300, "service": "a"}]
+    broken: list[JsonValue] = [
+        {"service": "a"},
+        3,
+        {"at": "yesterdayish", "service": "a"},
+        {"at": 1e300, "service": "a"},
+        {"at": True, "service": "a"},
+    ]
     server.answer(FEED, Answer([*broken, {"at": AT.isoformat(), "service": "good"}]))
 
     assert [each.service for each in await feed.changes(WINDOW, None)] == ["good"]
@@ -160,10 +166,11 @@ async def test_empty_list_is_a_quiet_hour(server: Scripted, feed: HttpFeed) -> N
     assert await feed.ready() is None
 
 
-async def test_address_without_a_path(server: Scripted) -> None:
-    """A feed may be the root of a host."""
-    server.answer("GET /", Answer([]))
-    source = HttpFeed("ci", HttpChanges.model_validate({"kind": "http", "url": server.url}))
+@pytest.mark.parametrize("path", ["", "/", "/feed", "/a/b/feed:latest", "/a/b/", "/a%20b/c"])
+async def test_address_is_asked_as_it_is_set(server: Scripted, path: str) -> None:
+    """A feed may be a file, a folder, or the root of a host; a slash at the end is no part of an address."""
+    server.answer(f"GET {path.rstrip('/') or '/'}", Answer([]))
+    source = HttpFeed("ci", HttpChanges.model_validate({"kind": "http", "url": server.url + path}))
 
     assert await source.ready() is None
     await source.aclose()

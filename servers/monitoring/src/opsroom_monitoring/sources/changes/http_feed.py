@@ -7,7 +7,7 @@ from typing import Annotated
 
 from opsroom_shared.errors import ToolFailure, Unavailable
 from opsroom_shared.times import parse_time
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 
 from ...models import DeploymentMark
 from ...series import Window
@@ -46,7 +46,7 @@ Text = Annotated[str | None, BeforeValidator(_text)]
 class _Entry(BaseModel):
     model_config = ConfigDict(extra="ignore")
 
-    at: Annotated[datetime, BeforeValidator(_time)] = Field(
+    at: Annotated[AwareDatetime, BeforeValidator(_time)] = Field(
         validation_alias=AliasChoices("at", "time", "started_at", "timestamp")
     )
     service: Annotated[str, Field(min_length=1)]
@@ -63,12 +63,11 @@ class HttpFeed:
     def __init__(self, name: str, settings: HttpChanges) -> None:
         self._name = name
         scheme, _, rest = settings.url.partition("://")
-        folder, slash, self._file = rest.rpartition("/")
-        # the address is a file, where Web wants a folder
-        base = f"{scheme}://{folder if slash else rest}"
-        if not slash:
-            self._file = ""
-        self._web = Web(name, base, headers=settings.all_headers(), seconds=settings.seconds)
+        host, _, path = rest.partition("/")
+        folder, _, file = path.rpartition("/")
+        # Web wants a folder and a path in it; with the dot, a colon in the name is not taken for the end of a scheme
+        self._file = f"./{file}"
+        self._web = Web(name, f"{scheme}://{host}/{folder}", headers=settings.all_headers(), seconds=settings.seconds)
 
     @property
     def name(self) -> str:

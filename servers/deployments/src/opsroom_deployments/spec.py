@@ -41,10 +41,12 @@ def _absolute(value: str) -> str:
 class Probe(_Table):
     """An HTTP request that tells whether an instance may get requests. 200 to 399 means yes."""
 
-    path: Annotated[str, StringConstraints(max_length=500), AfterValidator(_absolute)] = "/"
+    path: Annotated[str, StringConstraints(max_length=500), AfterValidator(_absolute)] = Field(
+        default="/", description="What is asked for with GET."
+    )
     port: Port | None = Field(default=None, description="The service's own by default.")
-    interval_seconds: float = Field(default=0.5, ge=0.1, le=60)
-    timeout_seconds: float = Field(default=2.0, ge=0.1, le=60)
+    interval_seconds: float = Field(default=0.5, ge=0.1, le=60, description="Between two probes.")
+    timeout_seconds: float = Field(default=2.0, ge=0.1, le=60, description="For one answer.")
     successes: int = Field(default=2, ge=1, le=20, description="In a row, before an instance counts as healthy.")
     deadline_seconds: float = Field(default=60.0, ge=1, le=1_800, description="For the whole health gate of an instance.")
 
@@ -92,10 +94,16 @@ class Service(_Table):
         default=None, description="On which an instance listens; a process gets its own as {port} and $PORT."
     )
     probe: Probe | None = Field(default=None, description="Needed unless the image has a HEALTHCHECK.")
-    replicas: int = Field(default=1, ge=0, le=50)
-    strategy: Strategy = "blue_green"
-    resources: Resources = Resources()
-    environment: dict[VariableName, str] = Field(default_factory=dict[str, str], max_length=200)
+    replicas: int = Field(default=1, ge=0, le=50, description="How many instances run.")
+    strategy: Strategy = Field(
+        default="blue_green", description="blue_green switches to all replicas at once, rolling to one after the other."
+    )
+    resources: Resources = Field(
+        default=Resources(), description="Of a container: memory_mib, cpus and processes that it may have."
+    )
+    environment: dict[VariableName, str] = Field(
+        default_factory=dict[str, str], max_length=200, description="Variables that an instance gets."
+    )
     secrets: Secrets = Field(
         default_factory=dict[str, str],
         description="Variables that are never shown; the value says where it is: env:NAME of this server, or file:/path.",
@@ -106,7 +114,10 @@ class Service(_Table):
     )
     grace_seconds: float = Field(default=10.0, ge=0, le=600, description="Between asking an instance to end and ending it.")
     keep: int = Field(default=2, ge=0, le=20, description="Earlier releases that are kept, stopped, to roll back to.")
-    environments: dict[Slug, EnvironmentOfService] = Field(default_factory=dict[str, EnvironmentOfService])
+    environments: dict[Slug, EnvironmentOfService] = Field(
+        default_factory=dict[str, EnvironmentOfService],
+        description="Where it runs, by environment: publish, and what is different there of replicas, environment, secrets.",
+    )
 
 
 def problems_of(error: ValidationError) -> str:
@@ -151,13 +162,15 @@ class Environment(_Table):
         default=True, description="Return to the release before when the new one turns bad while it is watched."
     )
     watch_seconds: float = Field(default=30.0, ge=0, le=3_600, description="How long a new release is watched after the switch.")
-    freezes: tuple[Freeze, ...] = ()
+    freezes: tuple[Freeze, ...] = Field(
+        default=(), description="Times, with start, end and reason, in which nothing but a rollback is done."
+    )
 
 
 class PlatformSettings(_Table):
     """Where instances run."""
 
-    kind: PlatformKind = "processes"
+    kind: PlatformKind = Field(default="processes", description="processes, or docker.")
     socket: str | None = Field(
         default=None, description="Of Docker: unix:///path or tcp://host:port; the default of the docker client."
     )

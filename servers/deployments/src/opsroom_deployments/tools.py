@@ -220,7 +220,7 @@ async def define_service(
     definition: Annotated[
         dict[str, JsonValue],
         Field(
-            description="image, or command and releases; port, probe {path}, replicas, environment, secrets {X: env:NAME}, "
+            description="image, or command and releases; port, probe {path}, environment, secrets {X: env:NAME}, "
             "environments {name: {publish}}."
         ),
     ],
@@ -230,7 +230,7 @@ async def define_service(
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Plan:
-    """Describe a service, or describe it anew, and get the plan that would make it live; nothing runs until that is applied."""
+    """Describe a service, or describe it anew, and get the plan that would make it live; nothing runs until then."""
     if not _NAME.fullmatch(service):
         raise InvalidInput("A service is named in lower case letters, digits and dashes, 40 at most, and begins with a letter.")
     deployer.check_definable(service)

@@ -1,7 +1,9 @@
 """What changed between two times: deployments, alerts, and the series that moved, came or went."""
 
 import asyncio
+import math
 import re
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
+from opsroom_shared.errors import ToolFailure
 
 from .change_detection import MIN_POINTS, Floats, find_shift, rates
 from .models import Presence, Shift
@@ -26,6 +29,7 @@ SERVICE_LABELS = ("service", "job", "app", "application", "service_name", "conta
 _COUNTER = re.compile(r".*_(?:total|count)")
 _POINTS = 120
 _LEAST_STEP = 5.0
+_COUNTED = 600
 _BATCH_SERIES = 800
 _BATCH_NAMES = 2_500
 _EDGE = 3
@@ -59,7 +63,10 @@ async def scope_of(metrics: MetricsSource, service: str) -> str | None:
 async def compare(metrics: MetricsSource, window: Window, matcher: str | None, most: int, around: datetime | None) -> Findings:
     """How the series that *matcher* selects, all without it, moved within *window*."""
     wide = Window(window.start - (window.end - window.start), window.end) if around is None else window
-    span = _Span(wide, window, max(nice_step(wide.seconds / _POINTS), _LEAST_STEP), around)
+    step = max(nice_step(wide.seconds / _POINTS), _LEAST_STEP)
+    interval = await _interval(metrics, window.end)
+    # between two scrapes a counter stands still: a step that is no multiple makes rates that are noise
+    span = _Span(wide, window, interval * math.ceil(step / interval), around)
     found = Findings(scope=matcher)
     names = await metrics.label_values("__name__", f"{{{matcher}}}" if matcher else None, wide)
     metadata = await metrics.metadata()
@@ -78,6 +85,15 @@ async def compare(metrics: MetricsSource, window: Window, matcher: str | None, m
     for shifts in (found.shifts, found.host_shifts):
         shifts[:] = _best_of_family(shifts)
     return found
+
+
+async def _interval(metrics: MetricsSource, at: datetime) -> float:
+    """Seconds between two scrapes of most targets; 1 where that is not known."""
+    try:
+        counts = [each.value for each in await metrics.instant(f"count_over_time(up[{_COUNTED}s])", at)]
+    except ToolFailure:
+        return 1.0
+    return max(round(_COUNTED / statistics.median(counts)), 1.0) if counts else 1.0
 
 
 @dataclass(frozen=True)

@@ -122,4 +122,4 @@ def scripted() -> Generator[Scripted]:
         yield server
     finally:
         server.stop()
-    assert server.unknown == []
+    assert server.unknown == [], f"asked and not scripted: {server.unknown}"

@@ -17,6 +17,9 @@ from opsroom_monitoring.sources.changes import McpHistory
 from opsroom_shared.errors import NotPermitted, TimedOut, ToolFailure, Unavailable
 from opsroom_shared.testing.process import ServerProcess, server_process
 
+from ..scripted import Answer
+from ..scripted import scripted as scripted_http
+
 HOUR = Window(datetime(2025, 11, 24, 11, 0, tzinfo=UTC), datetime(2025, 11, 24, 12, 0, tzinfo=UTC))
 TOKEN = "of-no-account-at-all"  # noqa: S105 - of no account
 Connect = Callable[..., McpHistory]
@@ -181,6 +184,28 @@ async def test_server_without_the_tool_is_not_ready(connect: Connect) -> None:
 async def test_what_cannot_be_reached_is_not_ready(connect: Connect, settings: dict[str, object], words: str) -> None:
     """A program that is missing or ends, and an address where nothing listens, are told, and nothing is raised."""
     assert words in str(await connect(**settings).ready())
+
+
+@pytest.mark.parametrize(
+    ("answer", "failure", "words"),
+    [
+        (Answer(text="x" * (9 << 20)), Unavailable, "larger than 8,388,608 bytes"),
+        (Answer(text="<html>Log in</html>", content_type="text/html"), Unavailable, "content type: text/html"),
+        (Answer(text="x", headers={"Content-Encoding": "gzip"}), Unavailable, "is compressed"),
+        (Answer(text="no", status=403, content_type="text/plain"), NotPermitted, r"HTTP 403"),
+        (Answer(text="no", status=500, content_type="text/plain"), Unavailable, r"HTTP 500"),
+        (Answer(status=302, headers={"Location": "http://127.0.0.1:9/login"}), Unavailable, "not followed"),
+    ],
+)
+async def test_address_that_speaks_no_mcp_is_told(
+    connect: Connect, answer: Answer, failure: type[ToolFailure], words: str
+) -> None:
+    """A page, a flood, a packed answer or a refusal, where MCP should be, is a failure; the token goes nowhere else."""
+    with scripted_http() as server:
+        server.answer("POST /mcp", answer)
+        server.answer("GET /mcp", answer)
+        with pytest.raises(failure, match=words):
+            await connect(url=f"{server.url}/mcp", token=TOKEN, seconds=30).changes(HOUR, None)
 
 
 async def test_hanging_server_is_given_up_in_time(connect: Connect) -> None:

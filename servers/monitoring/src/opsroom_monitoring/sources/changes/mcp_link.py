@@ -4,18 +4,19 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+import httpx2
 from opsroom_shared.errors import NotPermitted, TimedOut, ToolFailure, Unavailable
 from opsroom_shared.outside import clean
 from opsroom_shared.redact import redact
 from pydantic import JsonValue
+from typing_extensions import override
 
 from ...settings import McpChanges
 
 if TYPE_CHECKING:
-    import httpx2
     from fastmcp import Client
     from fastmcp.client.transports import StdioTransport, StreamableHttpTransport
     from mcp.types import CallToolResult
@@ -27,6 +28,7 @@ T = TypeVar("T")
 _START_SECONDS = 60.0
 """A server may take longer to start than a call may: it goes on starting, and a later call finds it."""
 _CLOSE_SECONDS = 8.0
+_MAX_BODY = 8 << 20
 
 
 class McpLink:
@@ -105,26 +107,30 @@ class McpLink:
             given = {name: os.environ[name] for name in self._settings.environment if name in os.environ}
             return StdioTransport(command, arguments, env=given, keep_alive=False, log_file=sys.__stderr__)
         token = self._settings.token
-        headers = {"Authorization": f"Bearer {token.get_secret_value()}"} if token is not None else {}
+        headers = {"Accept-Encoding": "identity"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token.get_secret_value()}"
         return StreamableHttpTransport(self._settings.url, headers=headers, httpx_client_factory=self._http)
 
     def _http(
         self,
         headers: dict[str, str] | None = None,
-        timeout: "httpx2.Timeout | None" = None,
-        auth: "httpx2.Auth | None" = None,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = None,
         **_: object,
-    ) -> "httpx2.AsyncClient":
-        """A client that keeps the status, which MCP's errors do not carry. It follows no redirects."""
-        import httpx2
-
+    ) -> httpx2.AsyncClient:
+        """A client that keeps the status, which MCP's errors do not carry, and bounds answers. It follows no redirects."""
         return httpx2.AsyncClient(
             headers=headers, timeout=timeout or httpx2.Timeout(_START_SECONDS), auth=auth, event_hooks={"response": [self._note]}
         )
 
-    async def _note(self, response: "httpx2.Response") -> None:
+    async def _note(self, response: httpx2.Response) -> None:
         if response.status_code >= 400:
             self._status = response.status_code
+        if response.headers.get("content-encoding", "identity") != "identity":
+            raise httpx2.StreamError("the answer is compressed, although it was asked not to be")
+        if isinstance(response.stream, httpx2.AsyncByteStream):
+            response.stream = _Bounded(response.stream)
 
     async def _drop(self, task: "asyncio.Task[Connection]") -> None:
         if self._connecting is task:
@@ -143,6 +149,26 @@ class McpLink:
         status = f" (HTTP {self._status})" if self._status else ""
         said = redact(clean(str(error), 300)) or type(error).__name__
         return Unavailable(f"{self._name} cannot be reached{status}: {said}")
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A body that ends with an error once it is larger than an answer may be."""
+
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > _MAX_BODY:
+                raise httpx2.StreamError(f"the answer is larger than {_MAX_BODY:,} bytes")
+            yield chunk
+
+    @override
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 async def _close(task: "asyncio.Task[Connection]") -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from opsroom_shared.errors import InvalidInput
 
-from .matching import compiled, matches, parse_selector
+from .matching import matches, parse_selector, pattern_test
 
 _MAX_QUERY = 2_000
 _MAX_FILTERS = 10
@@ -60,8 +60,8 @@ def _kept(found: re.Match[str]) -> str:
 def _line_test(op: str, words: str) -> Callable[[str], bool]:
     if op in ("|=", "!="):
         return lambda line: (words in line) == (op == "|=")
-    pattern = compiled(words)
-    return lambda line: (pattern.search(line) is not None) == (op == "|~")
+    found = pattern_test(words)
+    return lambda line: found(line) == (op == "|~")
 
 
 def _contains_word(word: str) -> Callable[[str], bool]:

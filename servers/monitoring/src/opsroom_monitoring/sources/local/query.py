@@ -18,7 +18,7 @@ MAX_STEPS = 11_000
 _MAX_CELLS = 4_000_000
 """Series times steps of one part of an expression."""
 _MAX_LENGTH = 4_000
-_MAX_DEPTH = 30
+_MAX_DEPTH = 100
 
 SUPPORTED = (
     "selectors with matchers and offset, rate, increase, irate, delta, avg/min/max/sum/count_over_time of a range such as x[5m], "

@@ -17,6 +17,7 @@ from ...series import Labels, Sample, Series, Window
 from ...settings import LocalRule, LocalSettings
 from .. import LogQuery, Matcher, Metadata, Result, Rule, SilenceRecord
 from . import rules
+from .exposition import LabelSet
 from .log_query import parse_log_query
 from .matching import matches, parse_selector, test_of
 from .query import MAX_STEPS, Value, Vector, evaluate
@@ -162,7 +163,7 @@ class LocalTelemetry:
         now = time.time()
         by_name = {rule.name: rule for rule in self._settings.rules}
         silences = [each for each in map(_record, store.silences()) if _is_active(each, now)]
-        values: dict[str, Mapping[rules.LabelSet, float]] = {}
+        values: dict[str, Mapping[LabelSet, float]] = {}
         found: list[Alert] = []
         for each in rules.active(store, now, self._gone_after()):
             rule = by_name.get(each.labels["alertname"])
@@ -276,7 +277,7 @@ def _rule(store: Store, rule: LocalRule) -> Rule:
     return Rule(rule.name, rules.expression(rule), alerting=True, problem=problem, labels=rule.labels, annotations=annotations)
 
 
-def _values_of(store: Store, rule: LocalRule, at: float) -> Mapping[rules.LabelSet, float]:
+def _values_of(store: Store, rule: LocalRule, at: float) -> Mapping[LabelSet, float]:
     try:
         return rules.breaches(store, rule, at)
     except ToolFailure:

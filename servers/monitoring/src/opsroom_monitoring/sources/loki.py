@@ -1,5 +1,6 @@
 """Logs of a Loki: lines, patterns, counts, and what a query would cost it."""
 
+import asyncio
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -94,9 +95,8 @@ class LokiLogs:
             {"query": query.query.strip(), **_bounds(query.window), "limit": limit, "direction": "backward"},
         )
         streams = _result(self._name, answer, "streams")
-        found = [(at, line) for stream in streams for at, line in _lines_of(stream)]
-        found.sort(key=lambda each: each[0], reverse=True)
-        return [line for _, line in found[:limit]]
+        # thousands of lines to clean would hold everybody else up
+        return await asyncio.to_thread(_newest, streams, limit)
 
     async def patterns(self, query: LogQuery) -> Sequence[LogPattern] | None:
         """None also where the query has filters, of which Loki's patterns know nothing, or the window is older than they are."""
@@ -165,7 +165,7 @@ class LokiLogs:
         response = await self._web.request("GET", path, params=params, repeatable=False)
         if response.status != 200:
             raise self._refused(response)
-        return json_of(response, self._name)
+        return await asyncio.to_thread(json_of, response, self._name)
 
     def _refused(self, response: Response) -> ToolFailure:
         words = response.text()[:2_000]
@@ -217,15 +217,23 @@ def _data(name: str, answer: JsonValue) -> list[JsonValue]:
     return data if isinstance(data, list) else []  # it leaves the key out when there is nothing
 
 
-def _lines_of(stream: Json) -> list[tuple[int, LogLine]]:
+def _newest(streams: Sequence[Json], limit: int) -> list[LogLine]:
+    found = [each for stream in streams for each in _entries(stream)]
+    found.sort(key=lambda each: each[0], reverse=True)
+    return [
+        # a line may bring labels of its own behind it; they stay out, as trace ids would in every line
+        LogLine(text=redact(clean(text, _MAX_LINE)), at=_moment(at), labels=dict(labels))
+        for at, text, labels in found[:limit]
+    ]
+
+
+def _entries(stream: Json) -> list[tuple[int, str, Labels]]:
     labels, values = _labels(stream.get("stream")), stream.get("values")
-    found: list[tuple[int, LogLine]] = []
+    found: list[tuple[int, str, Labels]] = []
     for each in values if isinstance(values, list) else []:
         at, text = _pair(each)
         if isinstance(text, str) and isinstance(at, str) and at.isascii() and at.isdecimal() and len(at) <= 20:
-            # a line may bring labels of its own behind it; they stay out, as trace ids would in every line
-            line = LogLine(text=redact(clean(text, _MAX_LINE)), at=_moment(int(at)), labels=dict(labels))
-            found.append((int(at), line))
+            found.append((int(at), text, labels))
     return found
 
 

@@ -58,9 +58,25 @@ def test_no_more_bytes_than_the_limit(tmp_path: Path) -> None:
     store.trim(NOON)
 
     assert store.bytes_used() <= 1 << 20
+    assert (tmp_path / "telemetry.db").stat().st_size < 3 << 20
     kept = store.read(store.known("m0"), NOON - DAY, NOON)[0].times
     assert kept[-1] == times[-1]
     assert kept[0] > times[0]
+    store.close()
+
+
+def test_a_loud_log_does_not_push_out_the_metrics(tmp_path: Path) -> None:
+    """Where the file grows too large, what takes most of it goes first."""
+    store = store_in(tmp_path, max_bytes=1 << 20)
+    fill(store, "a", [(-600, 1.0), (-1, 2.0)])
+    store.add_lines("x.log", (1, 1), {"service": "loud"}, [(NOON - 500 + number / 10, "x" * 1_000) for number in range(4_000)])
+
+    store.trim(NOON)
+
+    kept = [at for at, _, _ in store.log_lines(0, NOON)]
+    assert len(store.read(store.known("a"), NOON - DAY, NOON)[0].times) == 2
+    assert kept[0] == NOON - 500 + 399.9
+    assert len(kept) < 2_000
     store.close()
 
 

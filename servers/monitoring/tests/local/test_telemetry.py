@@ -119,6 +119,26 @@ async def test_a_probe_tells_whether_and_how_fast(tmp_path: Path) -> None:
     assert [(each.instance, each.problem) for each in down] == [("shop", "HTTP 418 instead of 200")]
 
 
+async def test_a_password_in_an_address_is_not_shown(tmp_path: Path) -> None:
+    """Name and password of a target's address are sent to it and appear in no answer, and not in the store."""
+    async with serving(Page("jobs 1\n")) as url:
+        secret = url.replace("http://", "http://ada:hunter2-hunter2@")
+        targets, probes = (LocalTarget(job="w", url=secret),), (LocalProbe(name="p", url=secret),)
+        async with watching(tmp_path, targets=targets, probes=probes) as telemetry:
+
+            async def looked() -> bool:
+                return len(await telemetry.targets()) == 2
+
+            await eventually(looked)
+
+            told = await telemetry.targets()
+            labels = await telemetry.label_values("instance", None, None)
+
+    assert all(each.type == "up" for each in told)
+    assert "hunter2" not in f"{told} {labels}"
+    assert b"hunter2" not in (tmp_path / "local.db").read_bytes()
+
+
 async def test_the_host_is_watched(tmp_path: Path) -> None:
     """Processor, memory, disks and network of this machine are there, under the names of the node exporter."""
     async with watching(tmp_path, host=True) as telemetry:

@@ -44,6 +44,7 @@ def render(picture: Picture) -> bytes:
     from .drawing import draw
     from .raster import png_of
 
+    picture = replace(picture, width=min(max(picture.width, 240), 2_000), height=min(max(picture.height, 120), 2_000))
     drawing = draw(picture)
     if drawing.ink <= _SMOOTH_INK and len(png := png_of(drawing.svg, drawing.colours)) <= MAX_PNG:
         return png

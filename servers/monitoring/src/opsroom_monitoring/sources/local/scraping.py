@@ -31,6 +31,12 @@ class TooMuch(Exception):
     """A body that is larger than what is read."""
 
 
+def shown(url: str) -> str:
+    """*url* without a name and a password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
 def identity(target: LocalTarget) -> dict[str, str]:
     """The labels that say where a sample came from."""
     return {"instance": urlsplit(target.url).netloc.rpartition("@")[2], **target.labels, "job": target.job}
@@ -83,7 +89,7 @@ async def probe(web: httpx2.AsyncClient, asked: LocalProbe) -> Look:
             problem = f"HTTP {status} instead of {asked.status}"
     except (httpx2.HTTPError, httpx2.InvalidURL, TimeoutError) as error:
         problem = _reason(error, asked.seconds)
-    labels = (("instance", asked.url), ("job", "probe"), ("probe", asked.name))
+    labels = (("instance", shown(asked.url)), ("job", "probe"), ("probe", asked.name))
     values = {
         "up": 0.0 if problem else 1.0,
         "probe_up": 0.0 if problem else 1.0,

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +137,7 @@ class Store:
         if self._opened is None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             opened = sqlite3.connect(self.path, timeout=5.0, isolation_level=None)
-            opened.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA auto_vacuum = INCREMENTAL;")
+            opened.executescript("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
             version = int(opened.execute("PRAGMA user_version").fetchone()[0])
             if version not in (0, _SCHEMA_VERSION):
                 opened.close()
@@ -227,16 +227,24 @@ class Store:
         connection.execute("DELETE FROM log_line WHERE at < ?", (now - self._keep,))
         connection.execute("DELETE FROM target WHERE seen < ?", (now - self._keep,))
         connection.execute("DELETE FROM silence WHERE ends < ?", (now - self._keep,))
-        for _ in range(20):
+        for _ in range(40):
             if self.bytes_used() <= self._max_bytes:
                 break
-            for table in ("scrape", "log_line"):
-                connection.execute(
-                    f"DELETE FROM {table} WHERE at <= (SELECT min(at) + (max(at) - min(at)) * 0.1 FROM {table})"  # noqa: S608 - names of ours
-                )
+            table = self._larger_table()
+            connection.execute(
+                f"DELETE FROM {table} WHERE at <= (SELECT min(at) + (max(at) - min(at)) * 0.1 FROM {table})"  # noqa: S608 - names of ours
+            )
         connection.execute("DELETE FROM layout WHERE id NOT IN (SELECT DISTINCT layout FROM scrape)")
         self._forget_unused()
-        connection.execute("PRAGMA incremental_vacuum(2000)")
+        connection.executescript("PRAGMA incremental_vacuum(20000)")
+
+    def _larger_table(self) -> Literal["scrape", "log_line"]:
+        """Which of samples and log lines takes more, so that a loud log does not push out the metrics."""
+        samples, lines = (
+            int(self.connection.execute(query).fetchone()[0] or 0)
+            for query in ("SELECT sum(length(samples)) FROM scrape", "SELECT sum(length(text)) FROM log_line")
+        )
+        return "scrape" if samples >= lines else "log_line"
 
     def bytes_used(self) -> int:
         pages, free, size = (

@@ -7,7 +7,6 @@ import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 import numpy as np
 from opsroom_shared.errors import InvalidInput, NotFound, TimedOut, ToolFailure
@@ -36,7 +35,9 @@ class LocalTelemetry:
 
     def __init__(self, name: str, settings: LocalSettings) -> None:
         self._name, self._settings = name, settings
-        self._store = Store(settings.store or Path("local.db"), settings.keep_hours * 3_600)
+        if settings.store is None:
+            raise ValueError("a local source needs the path of its store")
+        self._store = Store(settings.store, settings.keep_hours * 3_600)
         self._watching: asyncio.Task[None] | None = None
 
     @property

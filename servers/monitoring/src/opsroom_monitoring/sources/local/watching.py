@@ -15,7 +15,7 @@ from ...settings import LocalProbe, LocalSettings, LocalTarget
 from . import host
 from .log_files import LogFiles
 from .rules import RuleBook
-from .scraping import Look, client, identity, probe, scrape
+from .scraping import Look, client, identity, probe, scrape, shown
 from .store import Store, TargetRow
 
 log = logging.getLogger(__name__)
@@ -84,12 +84,12 @@ class Watch:
         async with self._at_once:
             look = await scrape(web, target, seconds)
         labels = identity(target)
-        await self._keep(f"target {target.job} {labels['instance']}", (target.job, labels["instance"], target.url), look)
+        await self._keep(f"target {target.job} {labels['instance']}", (target.job, labels["instance"], shown(target.url)), look)
 
     async def _probe(self, web: httpx2.AsyncClient, asked: LocalProbe) -> None:
         async with self._at_once:
             look = await probe(web, asked)
-        await self._keep(f"probe {asked.name}", ("probe", asked.name, asked.url), look)
+        await self._keep(f"probe {asked.name}", ("probe", asked.name, shown(asked.url)), look)
 
     async def _keep(self, source: str, about: tuple[str, str, str], look: Look) -> None:
         def keep(store: Store) -> None:

@@ -18,6 +18,7 @@ from opsroom_shared.errors import (
     ToolFailure,
     Unavailable,
 )
+
 from ..scripted import Answer, scripted
 
 if TYPE_CHECKING:

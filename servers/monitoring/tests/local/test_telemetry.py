@@ -99,6 +99,25 @@ async def test_a_target_that_nobody_listens_for_is_down(tmp_path: Path) -> None:
     assert [(each.name.split()[0], each.type) for each in found] == [("worker", "down")]
 
 
+async def test_what_is_left_out_of_a_target_is_known(tmp_path: Path) -> None:
+    """A target with broken lines is up, and the number of them is a metric."""
+    async with (
+        serving(Page("jobs 1\nbroken\n")) as url,
+        watching(tmp_path, targets=(LocalTarget(job="w", url=url),)) as telemetry,
+    ):
+
+        async def scraped() -> bool:
+            return bool(await telemetry.instant("jobs", None))
+
+        await eventually(scraped)
+
+        left_out = await telemetry.instant("scrape_samples_left_out", None)
+        down = await telemetry.targets_down()
+
+    assert [each.value for each in left_out] == [1.0]
+    assert down == []
+
+
 async def test_a_probe_tells_whether_and_how_fast(tmp_path: Path) -> None:
     """A probe with another status than wanted is down; the status is kept."""
     async with serving(Page("teapot", status="418 I am a teapot")) as url:
@@ -267,21 +286,29 @@ async def test_a_silence_mutes_until_it_is_expired(tmp_path: Path) -> None:
 
 
 async def test_only_one_of_two_processes_watches(tmp_path: Path) -> None:
-    """A second server on the same store reads what the first sees, without asking the target as well."""
+    """A second server on the same store reads what the first sees, and takes over when that one has ended."""
     page = Page("depth 1\n")
-    async with serving(page) as url:
+    async with serving(page) as url, contextlib.AsyncExitStack() as ends:
         targets = (LocalTarget(job="w", url=url, interval_seconds=3_600),)
-        async with watching(tmp_path, targets=targets) as first:
+        first_ends = await ends.enter_async_context(contextlib.AsyncExitStack())
+        first = await first_ends.enter_async_context(watching(tmp_path, targets=targets))
 
-            async def scraped() -> bool:
-                return bool(await first.instant("depth", None))
+        async def scraped() -> bool:
+            return bool(await first.instant("depth", None))
 
-            await eventually(scraped)
-            async with watching(tmp_path, targets=targets) as second:
-                seen = await second.instant("depth", None)
+        await eventually(scraped)
+        second = await ends.enter_async_context(watching(tmp_path, targets=targets))
+        seen = await second.instant("depth", None)
+        asked = page.asked
+        await first_ends.aclose()
+
+        async def taken_over() -> bool:
+            return page.asked > asked
+
+        await eventually(taken_over)
 
     assert [each.value for each in seen] == [1.0]
-    assert page.asked == 1
+    assert asked == 1
 
 
 async def test_names_labels_and_series_are_found(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def draw(picture: Picture, *, smooth: bool = True) -> Drawing:
     more = f"and {len(rest)} more" if rest else ""
     gutter = max((width(f"{name}{_BETWEEN}{last}", _SMALL) for name, last in zip(names, lasts, strict=True)), default=0.0)
     gutter = max(gutter, width(more, _SMALL)) + 18
-    ticks = value_ticks(low, high, max(2, picture.height // 70), scale.factor)
+    ticks = value_ticks(low, high, max(2, picture.height // 70), scale.factor) if lines else []
     texts = [scale.text(tick, 4) for tick in ticks]
     left = 14 + max((width(text, _SMALL) for text in texts), default=0.0)
     marks, rows, unlabelled = _marks(picture.markers, start, end, left, picture.width - gutter)
@@ -216,11 +216,11 @@ def _drawn_marks(frame: _Frame, marks: Sequence[tuple[Marker, int | None, str, b
     for marker, row, text, leftward in marks:
         if row is not None:
             x = frame.x(marker.at.timestamp())
-            # the white around it keeps the lines of other marks out of the letters
-            yield '<g stroke="#ffffff" stroke-width="3" paint-order="stroke">'
-            anchor = "end" if leftward else "start"
-            yield _write(x - 4 if leftward else x + 4, 40 + row * _ROW, text, _MARKS[marker.kind], _SMALL, anchor)
-            yield "</g>"
+            place, size = (x - 4 if leftward else x + 4), width(text, _SMALL)
+            # the white behind it keeps the lines of other marks out of the letters
+            begin = place - size if leftward else place
+            yield f'<rect x="{begin - 1:.1f}" y="{31 + row * _ROW:.1f}" width="{size + 2:.1f}" height="12" fill="#ffffff"/>'
+            yield _write(place, 40 + row * _ROW, text, _MARKS[marker.kind], _SMALL, "end" if leftward else "start")
 
 
 @dataclass(frozen=True)

@@ -72,9 +72,9 @@ async def scrape(web: httpx2.AsyncClient, target: LocalTarget, seconds: float) -
         Exposed("up", meta, 0.0 if problem else 1.0),
         Exposed("scrape_duration_seconds", meta, time.monotonic() - begun),
         Exposed("scrape_samples_scraped", meta, float(len(exposition.samples))),
+        # broken lines and samples beyond the limit: the target is up, but not all of it is here
+        Exposed("scrape_samples_left_out", meta, float(exposition.left_out + exposition.broken)),
     ]
-    if problem is None and exposition.left_out:
-        problem = f"{exposition.left_out:,} samples beyond the limit were left out"
     return Look(at, samples, exposition.about, problem)
 
 

@@ -109,8 +109,6 @@ class Store:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="monitoring-store")
         self._opened: sqlite3.Connection | None = None
         self._index = _Index()
-        self.refused = 0
-        """New series that were not taken, because there are too many."""
 
     async def run(self, work: Callable[["Store"], T]) -> T:
         """What *work* gives, in the store's thread. Raises Unavailable where the file cannot be used."""
@@ -149,16 +147,23 @@ class Store:
 
     # What is written.
 
-    def append(self, source: str, at: float, samples: Iterable[Exposed]) -> None:
-        """What was seen at one time. A series of *source* that is not in *samples* is gone."""
+    def append(self, source: str, at: float, samples: Iterable[Exposed]) -> int:
+        """What was seen at one time. A series of *source* that is not in *samples* is gone.
+
+        How many samples were left out, because there are too many series.
+        """
+        left_out = 0
         keys: list[int] = []
         values: list[float] = []
         with self._writing():
             for sample in samples:
-                if (key := self._key(source, sample.name, sample.labels)) is not None:
+                if (key := self._key(source, sample.name, sample.labels)) is None:
+                    left_out += 1
+                else:
                     keys.append(key)
                     values.append(sample.value)
             self._write(source, keys, [(at, np.asarray(values, dtype=np.float64).tobytes())])
+        return left_out
 
     def append_history(self, source: str, series: Sequence[tuple[str, LabelSet]], times: Floats, values: Floats) -> None:
         """Many looks at the same series at once: a row of *values* for each time."""
@@ -203,7 +208,6 @@ class Store:
         if known is not None:
             return known
         if len(self._index.series) >= self._max_series:
-            self.refused += 1
             return None
         added = self.connection.execute(
             "INSERT INTO series (source, name, labels) VALUES (?, ?, ?)", (source, name, json.dumps(labels))

@@ -93,7 +93,8 @@ class Watch:
 
     async def _keep(self, source: str, about: tuple[str, str, str], look: Look) -> None:
         def keep(store: Store) -> None:
-            store.append(source, look.at, look.samples)
+            if left_out := store.append(source, look.at, look.samples):
+                log.warning("%s: %d samples are not kept, as there are too many series", source, left_out)
             store.describe(look.about)
             store.saw_target(source, TargetRow(*about, look.problem, look.at))
 

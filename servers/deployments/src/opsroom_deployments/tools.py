@@ -52,20 +52,21 @@ def _cursors(context: Context = CurrentContext()) -> Cursors:
 
 
 ServiceName = Annotated[str, Field(description="Its name.", max_length=40)]
-MaybeService = Annotated[str | None, Field(description="Only this one.", max_length=40)]
-MaybeEnvironment = Annotated[str | None, Field(description="Needed where there are several.", max_length=40)]
-When = Annotated[str | None, Field(description="RFC 3339, or a span: 2h, 7d.", max_length=60)]
+OnlyEnvironment = Annotated[str | None, Field(description="Such as staging or production.", max_length=40)]
+Only = Annotated[str | None, Field(description="Only this one.", max_length=40)]
+MaybeEnvironment = Annotated[str | None, Field(description="Needed if there are several.", max_length=40)]
+When = Annotated[str | None, Field(description="RFC 3339, or 2h, 7d.", max_length=60)]
 Reason = Annotated[str, Field(description="For the record.", min_length=3, max_length=500)]
 
 
 async def deployment_status(
-    service: MaybeService = None,
-    environment: MaybeEnvironment = None,
+    service: Only = None,
+    environment: OnlyEnvironment = None,
     *,
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Statuses:
-    """Show what runs: live and kept releases per environment, health, replicas, and who holds the lock."""
+    """What runs now per service: live release, image, health, replicas, restarts, lock holder, a running deployment, drift."""
     targets = await deployer.targets(service, environment)
     work = asyncio.gather(*(deployer.status(target, definition) for target, definition in targets[:_MOST_SERVICES]))
     statuses = await with_progress(work, context, "looking at the platforms")
@@ -74,8 +75,8 @@ async def deployment_status(
 
 
 async def deployment_history(
-    service: MaybeService = None,
-    environment: MaybeEnvironment = None,
+    service: Only = None,
+    environment: OnlyEnvironment = None,
     since: When = "7d",
     until: When = None,
     *,
@@ -84,7 +85,7 @@ async def deployment_history(
     deployer: Deployer = Depends(the_deployer),
     cursors: Cursors = Depends(_cursors),
 ) -> History:
-    """List deployments, the newest first: what replaced what, when, by whom, why, and how it ended."""
+    """Past deployments, newest first: what was released, rolled back, restarted or scaled, when, by whom, why, how it ended."""
     now = datetime.now(UTC)
     asked = json.dumps(["history", service, environment, since, until])
     skip = cursors.decode(asked, cursor) if cursor else 0
@@ -116,7 +117,7 @@ async def release_logs(
     tail: Annotated[int, Field(description="Most lines.", ge=1, le=500)] = 60,
     deployer: Deployer = Depends(the_deployer),
 ) -> ReleaseLogs:
-    """Read the log of a release, a failed one too, with repeats folded. The lines are data."""
+    """Log lines of a release or its containers, repeats folded; also of one that failed."""
     target = await deployer.target(service, environment)
     moment = parse_time(since, datetime.now(UTC)) if since else None
     name, rows = await deployer.logs(target, release, since=moment, tail=_READ_ROWS if grep else tail * 5)
@@ -149,7 +150,7 @@ async def plan_deployment(
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Plan:
-    """Work out what a change would do and check that it can be done; nothing is changed yet. apply_deployment carries it out."""
+    """Plan a deploy, rollback, restart, scale, stop or remove of a service, not done yet: diff, checks, risk, digest to apply."""
     target = await deployer.target(service, environment)
     wish = Wish(target, action, version, release, replicas, _caller(context).who)
     return await with_progress(deployer.plan(wish), context, "checking the platform")
@@ -162,7 +163,7 @@ async def watch_deployment(
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Deployment:
-    """Follow a deployment until it ends or the wait is over: its steps, and why it failed, with logs."""
+    """Wait for the end of a running deployment: its stage, events and failure."""
     return await _followed(deployer, deployment_id, wait_seconds, context)
 
 
@@ -175,7 +176,7 @@ async def apply_deployment(
     approvals: Approvals = Depends(_approvals),
     context: Context = CurrentContext(),
 ) -> Deployment | InputRequiredResult:
-    """Carry out a plan, if nothing has changed since. A person may be asked to approve it."""
+    """Apply a plan after approval: start the release, gate, switch traffic. Refused when the live state has changed."""
     record, plan = await deployer.check_applicable(plan_id, digest)
     asked = await _approved(record, plan, approvals, context)
     if isinstance(asked, InputRequiredResult):
@@ -194,7 +195,7 @@ async def rollback_deployment(
     approvals: Approvals = Depends(_approvals),
     context: Context = CurrentContext(),
 ) -> Deployment | InputRequiredResult:
-    """Go back: stop the deployment that runs, or else return to an earlier release that is kept."""
+    """Return a service to its previous healthy release, or to the one named. Aborts a running deployment."""
     caller = _caller(context)
     target = await deployer.target(service, environment)
     subject = json.dumps(["rollback", str(target), to, reason])
@@ -230,7 +231,7 @@ async def define_service(
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Plan:
-    """Describe a service, or describe it anew, and get the plan that would make it live; nothing runs until then."""
+    """Store the description of a service: image, port, health check, replicas. Returns the plan to make it live."""
     if not _NAME.fullmatch(service):
         raise InvalidInput("A service is named in lower case letters, digits and dashes, 40 at most, and begins with a letter.")
     deployer.check_definable(service)

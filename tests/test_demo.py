@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,27 @@ def test_the_demo_reviews_code(without_model: list[Answer]) -> None:
     assert "payment-retries" in waiting["answer"]
     assert "for attempt in range(_ATTEMPTS):" in wrong["answer"]
     assert "key=str(uuid.uuid4())" in wrong["answer"]
+
+
+def test_the_demo_deploys(without_model: list[Answer]) -> None:
+    """What runs and what was deployed is told of a service that really runs; a release that would fail can be planned."""
+    running, past, plan = (one for one in without_model if one["agents"] == ["deployments"])
+
+    assert "checkout/production on local: live 1.4.1 at http://127.0.0.1:" in running["answer"]
+    assert "release 1.4.1" in past["answer"]
+    assert "deploy checkout in staging: 1.4.1 → 1.5.0" in plan["answer"]
+
+
+def test_the_demo_monitors(without_model: list[Answer]) -> None:
+    """The slow release is found: its alert, what changed with it, and a picture that is kept as a file."""
+    alerting, changed, plot = (one for one in without_model if one["agents"] == ["monitoring"])
+    saved = re.search(r"Saved as (\S+\.png)", plot["answer"])
+
+    assert "CheckoutLatencyHigh firing" in alerting["answer"]
+    assert "deployed checkout/production 1.5.1" in changed["answer"]
+    assert "http_request_duration_seconds mean" in changed["answer"]
+    assert saved is not None
+    assert Path(saved[1]).read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_demo_asks_back_once_and_declines_once(without_model: list[Answer]) -> None:

@@ -111,6 +111,19 @@ def test_code_review_without_a_model(text: str, expected: Calls) -> None:
         ("logs of the mailer", [("release_logs", {"service": "mailer"})]),
         ("what runs where", [("deployment_status", NOTHING)]),
         ("what version is live in the production environment", [("deployment_status", NOTHING)]),
+        ("what is running in production?", [("deployment_status", {"environment": "production"})]),
+        ("what was deployed to production this week?", [("deployment_history", {"environment": "production"})]),
+        ("what was released yesterday", [("deployment_history", NOTHING)]),
+        (
+            "plan a release of checkout 1.5.0 to staging",
+            [
+                (
+                    "plan_deployment",
+                    {"service": "checkout", "environment": "staging", "action": "deploy", "version": "1.5.0"},
+                ),
+                ("deployment_history", {"service": "checkout"}),
+            ],
+        ),
     ],
 )
 def test_deployments_without_a_model(text: str, expected: Calls) -> None:
@@ -132,6 +145,10 @@ def test_deployments_without_a_model(text: str, expected: Calls) -> None:
         ("which targets are down", [("find_telemetry", {"kind": "targets"})]),
         ("metrics about kafka", [("find_telemetry", {"kind": "metrics", "match": "kafka"})]),
         ("latency of the api", [("system_overview", {"service": "api"})]),
+        ("is anything alerting?", [("list_alerts", NOTHING)]),
+        ("what changed in the last hour?", [("what_changed", NOTHING)]),
+        ("plot latency of the demo service", [("plot_metrics", {"signal": "latency"})]),
+        ("graph the errors of the checkout", [("plot_metrics", {"signal": "errors", "service": "checkout"})]),
         ("is anything wrong", [("system_overview", NOTHING)]),
     ],
 )

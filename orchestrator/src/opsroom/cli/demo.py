@@ -20,6 +20,12 @@ REQUESTS = (
     "show the schema of support_tickets",
     "what waits for review?",
     "what is wrong with the branch payment-retries?",
+    "what is running in production?",
+    "what was deployed to production this week?",
+    "plan a release of checkout 1.5.0 to staging",
+    "is anything alerting?",
+    "what changed in the last hour?",
+    "plot latency of the demo service",
     "ship it",
     "write me a poem about the sea",
 )

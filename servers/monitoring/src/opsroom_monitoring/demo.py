@@ -124,7 +124,7 @@ class Demo:
         try:
             self._worlds.mkdir(parents=True, exist_ok=True)
             with _locked(self._worlds / "lock", wait=True):
-                worlds = sorted(self._worlds.glob("made-*"))
+                worlds = sorted(each for each in self._worlds.glob("made-*") if each.name.removeprefix("made-").isdecimal())
                 good = [each for each in worlds if 0 <= now - float(each.name.removeprefix("made-")) < _GOOD_FOR]
                 folder = good[-1] if good else self._worlds / f"made-{int(now)}"
                 folder.mkdir(exist_ok=True)

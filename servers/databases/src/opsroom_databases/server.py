@@ -25,9 +25,9 @@ INSTRUCTIONS = (
 def build(settings: DatabasesSettings) -> App:
     """The server for *settings*. Raises ConfigError where a database is obviously not there."""
     from fastmcp.server.lifespan import lifespan
+    from opsroom_shared.approval import Approvals
     from opsroom_shared.tools import create_server
 
-    from .approval import Approvals
     from .registry import Registry
     from .tools import READ_TOOLS
     from .writing import WRITE_TOOLS

@@ -9,13 +9,13 @@ from typing import Annotated
 from fastmcp import Context
 from fastmcp.dependencies import CurrentContext, Depends
 from mcp.types import InputRequiredResult
+from opsroom_shared.approval import Approvals, Question, check_can_ask, check_said_yes, is_answer, is_modern, question
 from opsroom_shared.errors import Conflict, ToolFailure
 from opsroom_shared.outside import clean
 from opsroom_shared.progress import with_progress
 from opsroom_shared.tools import Tool, lifespan_value
 from pydantic import Field
 
-from .approval import Approvals, Question, check_can_ask, check_said_yes, is_answer, is_modern, question
 from .models import WritePreview, WriteResult
 from .providers import Effect, Uncertain
 from .registry import Registry

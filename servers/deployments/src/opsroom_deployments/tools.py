@@ -113,7 +113,7 @@ async def release_logs(
     release: Annotated[str | None, Field(description="Default: the live one.", max_length=80)] = None,
     since: When = None,
     *,
-    grep: Annotated[str | None, Field(description="Only lines with this text.", max_length=200)] = None,
+    grep: Annotated[str | None, Field(description="Only lines with this.", max_length=200)] = None,
     tail: Annotated[int, Field(description="Most lines.", ge=1, le=500)] = 60,
     deployer: Deployer = Depends(the_deployer),
 ) -> ReleaseLogs:
@@ -146,7 +146,7 @@ async def plan_deployment(
         Field(description="To deploy: tag, digest, image, or process release.", max_length=500),
     ] = None,
     release: Annotated[str | None, Field(description="To roll back to.", max_length=80)] = None,
-    replicas: Annotated[int | None, Field(description="How many should run.", ge=1, le=50)] = None,
+    replicas: Annotated[int | None, Field(description="How many run.", ge=1, le=50)] = None,
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Plan:
@@ -222,12 +222,13 @@ async def define_service(
         dict[str, JsonValue],
         Field(
             description="image, or command and releases; port, probe {path}, environment, secrets {X: env:NAME}, "
-            "environments {name: {publish}}."
+            "environments {name: {publish}}.",
+            max_length=40,
         ),
     ],
     environment: MaybeEnvironment = None,
     *,
-    version: Annotated[str | None, Field(description="What to deploy of it.", max_length=500)] = None,
+    version: Annotated[str | None, Field(description="To deploy.", max_length=500)] = None,
     deployer: Deployer = Depends(the_deployer),
     context: Context = CurrentContext(),
 ) -> Plan:

@@ -39,6 +39,8 @@ _TARGET = Target("shop", "production")
 _PROBE = Probe(path="/healthz", interval_seconds=0.2, deadline_seconds=60)
 _SETTLE_SECONDS = 1.0
 _UP_SECONDS = 60.0
+_GRACE_SECONDS = 1.0
+"""The same for the naive way and for ours."""
 _PROCESS_VERSIONS = ("1.4.0", "1.4.1")
 _DOCKER_TAGS = ("1", "2", "stubborn", "abrupt", "3")
 """Releases that end gracefully, that do not end when they are asked to, and that end at once."""
@@ -103,13 +105,18 @@ class NaiveProcess:
             cwd=folder,
             env={**os.environ, "PORT": str(self._port)},
             stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         await _until_up(self._port)
 
     async def aclose(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            await self._process.wait()
+            try:
+                await asyncio.wait_for(self._process.wait(), _GRACE_SECONDS)
+            except TimeoutError:  # it waits for connections that are kept
+                self._process.kill()
+                await self._process.wait()
 
 
 class NaiveDocker:
@@ -129,7 +136,7 @@ class NaiveDocker:
         await _until_up(self._port)
 
     async def aclose(self) -> None:
-        await self._engine.stop("naive", 1)
+        await self._engine.stop("naive", _GRACE_SECONDS)
         await self._engine.remove("naive")
 
 
@@ -304,7 +311,7 @@ def _release(port: int, **about: object) -> Release:
         secrets={},
         user=None,
         drain_seconds=5,
-        grace_seconds=1,
+        grace_seconds=_GRACE_SECONDS,
         publish=port,
         created_by="benchmark",
         plan_id="",
@@ -356,10 +363,13 @@ async def main() -> int:
     ours = [row for row in rows if row.way != "stop-then-start"]
     lost = sum(row.counts["lost"].get("new", 0) for row in ours)
     lost += sum(row.counts["lost"].get("kept", 0) for row in ours if row.platform == "docker")
+    pinned = sum(row.counts["lost"].get("kept", 0) for row in ours if row.platform == "processes")
     for row in ours:
-        for words in row.counts["words"]:
-            print(f"{row.platform} {row.way}: {words}")
-    print("ours lost none" if not lost else f"ours lost {lost}")
+        for words in row.counts["words"][:1]:
+            print(f"{row.platform} {row.way}, the first that was lost: {words}")
+    if pinned:
+        print(f"{pinned} on connections that were kept open to a process that ended: its proxy knows connections, not requests")
+    print(f"ours lost {lost or 'none'}{' beside them' if pinned else ''}")
     return 1 if lost else 0
 
 

@@ -4,12 +4,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from opsroom_monitoring.change_detection import Floats, find_shift, rates
+from numpy.typing import NDArray
+from opsroom_monitoring.change_detection import find_shift, rates
 
 N = 120
 T = np.arange(N, dtype=float)
 Chance = np.random.Generator
-Made = Callable[[Chance], Floats]
+Made = Callable[[Chance], NDArray[np.floating]]
 
 CHANGED: dict[str, tuple[Made, int, int]] = {
     "a step": (lambda chance: 10 + chance.normal(0, 0.5, N) + (T >= 80) * 5, 80, 1),
@@ -42,7 +43,7 @@ QUIET: dict[str, Made] = {
 def test_change_is_found_where_it_is(name: str) -> None:
     """A change of level is found at its place, whatever the noise."""
     made, place, tolerance = CHANGED[name]
-    found = [find_shift(made(np.random.default_rng(seed))) for seed in range(20)]
+    found = [find_shift(made(np.random.default_rng(seed)).astype(np.float64)) for seed in range(20)]
 
     assert all(each is not None and abs(each.index - place) <= tolerance for each in found)
 
@@ -50,7 +51,7 @@ def test_change_is_found_where_it_is(name: str) -> None:
 @pytest.mark.parametrize("name", QUIET)
 def test_what_is_no_change_is_not_found(name: str) -> None:
     """Noise, spikes, seasons and creeping values give nothing."""
-    found = [find_shift(QUIET[name](np.random.default_rng(seed))) for seed in range(50)]
+    found = [find_shift(QUIET[name](np.random.default_rng(seed)).astype(np.float64)) for seed in range(50)]
 
     assert [each for each in found if each is not None] == []
 

@@ -68,7 +68,7 @@ async def system_overview(
     sources: Sources = Depends(the_sources),
     context: Context = CurrentContext(),
 ) -> Overview:
-    """Tell how everything stands: alerts, targets down, broken rules, deployments, rate, errors, latency."""
+    """Tell whether anything is wrong: alerts, targets down, broken rules, and rate, errors, latency of services."""
     asked = await window_of(sources, window, None, _HOUR)
     return await with_progress(overview(sources, service, asked), context, "asking the sources")
 
@@ -169,7 +169,7 @@ async def list_alerts(
     sources: Sources = Depends(the_sources),
     context: Context = CurrentContext(),
 ) -> Alerts:
-    """List the alerts of all sources: since when, value, rule, runbook, what mutes them."""
+    """List alerts that fire, are pending or silenced: since when, value, rule, runbook."""
     if not sources.alerts:
         raise InvalidInput("No source of alerts is configured. Set prometheus.url or alertmanager.url.")
     missing: list[Missing] = []
@@ -268,7 +268,7 @@ async def silence_alert(
     sources: Sources = Depends(the_sources),
     context: Context = CurrentContext(),
 ) -> Silence:
-    """Mute alerts for a time, or end that. Refuses what is too broad or too long."""
+    """Silence alerts by label matchers for a time, or end that. Refuses what is too broad."""
     work = silence(
         sources,
         action,

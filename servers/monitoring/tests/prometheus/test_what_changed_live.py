@@ -105,3 +105,15 @@ async def test_quiet_hour_has_nothing(world: tuple[str, float], tmp_path: Path) 
     assert (listed(answer, "shifts"), listed(answer, "host_shifts")) == ([], [])
     assert (listed(answer, "appeared"), listed(answer, "vanished")) == ([], [])
     assert "Nothing changed." in text_of(answer)
+
+
+async def test_more_series_than_are_looked_at(world: tuple[str, float], tmp_path: Path) -> None:
+    """Metrics with few series are looked at first, and the answer says that there are more."""
+    url, end = world
+    settings = MonitoringSettings.model_validate({"prometheus": {"url": url}, "state": str(tmp_path), "max_series": 100})
+    async with Client(build(settings).mcp) as client:
+        answer = await call(client, "what_changed", start=str(int(end - 3_600)), end=str(int(end)))
+
+    assert structured(answer)["truncated"] is True
+    assert 0 < int(str(structured(answer)["scanned"])) <= 100
+    assert "name a service" in text_of(answer)

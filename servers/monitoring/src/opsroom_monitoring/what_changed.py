@@ -24,8 +24,8 @@ _NOISE = re.compile(
     r"scrape_.*|ALERTS.*|go_.*|process_.*|promhttp_.*|prometheus_.*|alertmanager_.*|python_.*|.*_bucket|.*_created|.*_timestamp.*"
 )
 """Metrics about the measuring, and buckets, of which quantiles are made."""
-HOST = re.compile(r"(?:node|host|windows|container|machine|system|cadvisor|kubelet)_.*")
-SERVICE_LABELS = ("service", "job", "app", "application", "service_name", "container", "deployment", "instance")
+_HOST = re.compile(r"(?:node|host|windows|container|machine|system|cadvisor|kubelet)_.*")
+_SERVICE_LABELS = ("service", "job", "app", "application", "service_name", "container", "deployment")
 _COUNTER = re.compile(r".*_(?:total|count)")
 _POINTS = 120
 _LEAST_STEP = 5.0
@@ -54,7 +54,7 @@ class Findings:
 
 async def scope_of(metrics: MetricsSource, service: str) -> str | None:
     """The matcher that selects the series of *service*, by whichever label names it."""
-    for label in SERVICE_LABELS[:-1]:
+    for label in _SERVICE_LABELS:
         if service in await metrics.label_values(label, None, None):
             return f"{label}={quoted(service)}"
     return None
@@ -116,12 +116,12 @@ def _judge(series: Sequence[Series], metadata: Mapping[str, Metadata], span: _Sp
     gone: dict[str, list[tuple[float, Labels]]] = defaultdict(list)
     for name, labels, times, values in _measured(by_key, metadata):
         if shift := _shift(name, labels, times, values, span):
-            (found.host_shifts if HOST.fullmatch(name) else found.shifts).append(shift)
+            (found.host_shifts if _HOST.fullmatch(name) else found.shifts).append(shift)
     start, end = span.asked.start.timestamp(), span.asked.end.timestamp()
     reach = _EDGE * span.step
     for each in series:
         name = each.name or ""
-        if HOST.fullmatch(name) or not each.times:
+        if _HOST.fullmatch(name) or not each.times:
             continue
         if each.times[0] > max(start, span.wide.start.timestamp() + reach):
             come[name].append((each.times[0], each.labels))
@@ -174,7 +174,7 @@ def _shift(name: str, labels: Labels, times: Floats, values: Floats, span: _Span
         after=float(f"{split.after:.4g}"),
         at=datetime.fromtimestamp(at, UTC),
         score=round(split.score, 1),
-        host=HOST.fullmatch(name) is not None,
+        host=_HOST.fullmatch(name) is not None,
     )
 
 

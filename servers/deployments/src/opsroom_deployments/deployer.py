@@ -167,7 +167,8 @@ class Deployer:
         standing = await self._standing(target, seen)
         draft = plans.draft(service, wish, standing, plan_id)
         now = datetime.now(UTC)
-        checks = [*self._checks(draft, seen, environment, now), *await self._clashes(draft)]
+        gone = any(self.recovery.is_gone(record) for record in await self._store.running(target))
+        checks = [*self._checks(draft, seen, environment, now, gone=gone), *await self._clashes(draft)]
         if draft.release is not None:
             checks += await platform.preflight(draft.release)
         risk = policy.risk_of(
@@ -428,11 +429,18 @@ class Deployer:
         proven = await self._store.once_live(target)
         return plans.Standing(seen, kept.get(seen.live[0]) if seen.live else None, kept, proven, used)
 
-    def _checks(self, draft: plans.Draft, seen: Observed, environment: Environment, now: datetime) -> list[PlanCheck]:
-        """What has nothing to do with the platform."""
+    def _checks(
+        self, draft: plans.Draft, seen: Observed, environment: Environment, now: datetime, *, gone: bool
+    ) -> list[PlanCheck]:
+        """What has nothing to do with the platform. *gone*: the process that holds the lock has died."""
         checks: list[PlanCheck] = []
         if seen.lock is not None:
-            detail = f"{seen.lock.holder} changes it since {seen.lock.since.isoformat()}; wait until that has ended"
+            what = (
+                f"its process has died; opsroom-deployments reconcile {draft.wish.target} frees it"
+                if gone
+                else "wait for its end"
+            )
+            detail = f"{seen.lock.holder} changes it since {seen.lock.since.isoformat()}; {what}"
             checks.append(PlanCheck(name="lock", ok=False, detail=detail))
         freeze = policy.freeze_at(environment, now, draft.wish.action)
         if freeze is not None:

@@ -90,6 +90,7 @@ async def test_server_that_is_killed_at_a_step(shop: Shop, dying: Dying, at: int
     assert (again.state, sorted(shop.running())) == ("succeeded", [("1.0-2", 0)])
     if STEPS[at - 1] != "lock":  # it is written down before it is taken
         assert "ada changes it since 20" in held[0].detail
+        assert "its process has died; opsroom-deployments reconcile shop/dev frees it" in held[0].detail
         assert not second.can_apply
 
 

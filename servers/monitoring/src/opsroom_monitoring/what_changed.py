@@ -24,7 +24,7 @@ _NOISE = re.compile(
     r"scrape_.*|ALERTS.*|go_.*|process_.*|promhttp_.*|prometheus_.*|alertmanager_.*|python_.*|.*_bucket|.*_created|.*_timestamp.*"
 )
 """Metrics about the measuring, and buckets, of which quantiles are made."""
-_HOST = re.compile(r"(?:node|host|windows|container|machine|system|cadvisor|kubelet)_.*")
+_HOST = re.compile(r"(?:rate\()?(?:node|host|windows|container|machine|system|cadvisor|kubelet)_.*")
 _SERVICE_LABELS = ("service", "job", "app", "application", "service_name", "container", "deployment")
 _COUNTER = re.compile(r".*_(?:total|count)")
 _POINTS = 120

@@ -48,6 +48,9 @@ def _samples(end: float) -> list[Sample]:
         for cpu in range(9):
             found += [("node_load1", {"job": name, "cpu": str(cpu)}, at, chance.uniform(1, 2)) for at in times]
         found += [("up", {"job": name}, at, 1.0) for at in times]
+        found += [
+            ("node_disk_bytes_total", {"job": name}, at, (at - times[0]) + max(at - end + _FAULT_AGO, 0) * 9) for at in times
+        ]
         release = "v2" if service == 3 else "v1"
         found += [("build_info", {"job": name, "version": release if at >= end - _FAULT_AGO else "v1"}, at, 1.0) for at in times]
     return found
@@ -69,6 +72,7 @@ async def test_planted_fault_is_among_the_first(world: tuple[str, float], tmp_pa
     shifts = listed(answer, "shifts")[:5]
     assert int(str(structured(answer)["scanned"])) >= 500
     assert ("rate(http_requests_total)", {"job": "svc3", "code": "500"}) in [(each["metric"], each["labels"]) for each in shifts]
+    assert [each["metric"] for each in listed(answer, "host_shifts")] == ["rate(node_disk_bytes_total)"]
     assert "appeared: build_info {job=svc3, version=v2}" in text_of(answer)
     assert "vanished: build_info {job=svc3, version=v1}" in text_of(answer)
 

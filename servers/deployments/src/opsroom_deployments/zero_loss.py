@@ -123,6 +123,7 @@ class _Work:
         seen = await self._host.observe(self._target)
         live = await self._live()
         if not live:
+            await self._host.switch(self._target)  # a stop may have ended between its pointer and its switch
             await self._end_instances(seen.instances)
             return Outcome("failed", None, note="Nothing was live; what had been started was stopped.")
         wanted = live[0][0]

@@ -1,5 +1,7 @@
 """Logs, as patterns first: bounded in bytes read, and in lines shown."""
 
+import asyncio
+
 from opsroom_shared.errors import InvalidInput
 from opsroom_shared.outside import clean
 from opsroom_shared.redact import redact
@@ -34,7 +36,7 @@ async def search(sources: Sources, query: str, window: Window, mode: LogMode, li
     hint = None
     if patterns is None:
         lines = await logs.lines(LogQuery(query, window, _MINED_LINES))
-        patterns = mined(lines)
+        patterns = await asyncio.to_thread(mined, lines)
         if len(lines) == _MINED_LINES:
             hint = f"Made of the newest {_MINED_LINES:,} lines; there are more."
     shown = [

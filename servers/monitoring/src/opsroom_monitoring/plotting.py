@@ -78,13 +78,17 @@ async def _panel(sources: Sources, panel: str) -> Subject:
     match = _PANEL.fullmatch(panel)
     if not match or sources.dashboards is None:
         raise InvalidInput("`panel` is the uid of a dashboard and a panel's number, such as abc123/4, and needs a Grafana.")
-    for each in await sources.dashboards.panels(match[1]):
-        if each.panel_id == int(match[2]):
-            queries = [_INTERVAL.sub("5m", query) for query in each.queries]
-            if not queries or any("$" in re.sub(r'"[^"]*"', "", query) for query in queries):
-                raise InvalidInput("The panel's queries have variables. Give `query` with values in their place.")
-            return Subject(queries, each.title, each.unit)
-    raise NotFound(f"The dashboard has no panel {match[2]}. find_telemetry kind panels lists them.")
+    found = [each for each in await sources.dashboards.panels(match[1]) if each.panel_id == int(match[2])]
+    if not found:
+        raise NotFound(f"The dashboard has no panel {match[2]}. find_telemetry kind panels lists them.")
+    # a panel that mixes data sources is told once for each of them
+    own = next((each for each in found if each.datasource_type in (None, "prometheus")), None)
+    if own is None:
+        raise InvalidInput(f"The panel asks {found[0].datasource_type}; only what asks a Prometheus can be drawn.")
+    queries = [_INTERVAL.sub("5m", query) for query in own.queries]
+    if not queries or any("$" in re.sub(r'"[^"]*"', "", query) for query in queries):
+        raise InvalidInput("The panel's queries have variables. Give `query` with values in their place.")
+    return Subject(queries, own.title, own.unit)
 
 
 async def _marks(sources: Sources, window: Window, missing: list[Missing]) -> list[Marker]:

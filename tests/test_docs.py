@@ -124,16 +124,27 @@ def test_console_block(block: Block, workspace: Path) -> None:
             assert not wanted or any(one.startswith(wanted) for one in shown), f"{command} does not print, or not there: {line}"
 
 
+def made(shown: str, folder: Path) -> str:
+    """A database or a repository of this machine, in place of the one that a document shows."""
+    if shown.startswith("sqlite:"):
+        sqlite3.connect(folder / "shop.db").execute("create table one (id integer primary key)").connection.close()
+        return f"sqlite:///{folder}/shop.db"
+    subprocess.run(["git", "init", "--quiet", folder / "widgets"], check=True)
+    return f"{folder}/widgets"
+
+
 @pytest.mark.parametrize("block", blocks("json"), ids=str)
 async def test_client_block(block: Block, tmp_path: Path) -> None:
     """A block to paste into a client is JSON, and each of its commands starts a server that lists tools."""
     content: dict[str, object] = json.loads(block.text)
     servers = cast("dict[str, dict[str, object]]", content.get("mcpServers") or content["servers"])
-    sqlite3.connect(tmp_path / "shop.db").execute("create table one (id integer primary key)").connection.close()
 
     for server in servers.values():
         given = cast("list[str]", server.get("args", []))
-        arguments = [re.sub(r"sqlite:////\S+", f"sqlite:///{tmp_path}/shop.db", one) for one in given]
+        arguments = [
+            re.sub(r"sqlite:////\S+|/home/me/\S+|\$\{workspaceFolder\}", lambda shown: made(shown[0], tmp_path), one)
+            for one in given
+        ]
         env = cast("dict[str, str]", server.get("env", {}))
         async with server_process([BIN / str(server["command"]), *arguments, "--state", tmp_path], env=env) as process:
             await process.handshake()

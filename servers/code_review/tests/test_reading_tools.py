@@ -1,5 +1,7 @@
 """The reading tools over MCP, on a real repository."""
 
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -161,7 +163,10 @@ async def test_lists_come_in_pages_from_all_systems(connect: Connect, work: Work
 
 async def test_a_system_that_does_not_answer_hides_no_other(connect: Connect, tmp_path: Path) -> None:
     """It is named with the reason beside what the others have; alone, it is an error."""
-    async with connect(others={"gone": {"kind": "local", "path": str(tmp_path / "nothing")}}) as client:
+    gone = tmp_path / "gone"
+    subprocess.run(["git", "init", "--quiet", gone], check=True)
+    async with connect(others={"gone": {"kind": "local", "path": str(gone)}}) as client:
+        shutil.rmtree(gone)
         listed = await call(client, Changes, "find_changes")
         alone = await refused(client, "find_changes", repo="gone:")
 

@@ -53,3 +53,19 @@ def test_nothing_configured_is_one_line(tmp_path: Path) -> None:
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith("opsroom-code-review: no code review system is configured; pass --repo PATH")
+
+
+def test_path_that_is_no_repository_is_one_line(tmp_path: Path) -> None:
+    """The program ends at once, and says which provider means which path."""
+    done = subprocess.run(
+        [SCRIPT, "--repo", str(tmp_path / "nowhere")],
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "providers.nowhere: " in done.stderr

@@ -33,8 +33,8 @@ def systems(settings: CodeReviewSettings, environment: Mapping[str, str], arcrc:
         return {DEMO_NAME: ProviderSettings(kind="local", path=demo_repository(settings.state_folder))}
     found = {name: _with_token(provider, environment, arcrc) for name, provider in settings.providers.items()}
     for name, provider in found.items():
-        if provider.kind == "local" and provider.path is None:
-            raise ConfigError(f"providers.{name}.path: a local provider needs the path of its git repository")
+        if provider.kind == "local":
+            _check_repository(name, provider.path)
         if provider.kind == "phabricator" and (provider.url is None or provider.token is None):
             raise ConfigError(f"providers.{name}: phabricator needs url and token; the token can also stand in ~/.arcrc")
     for kind in _VARIABLES:
@@ -45,6 +45,17 @@ def systems(settings: CodeReviewSettings, environment: Mapping[str, str], arcrc:
     if not found:
         raise ConfigError(NOTHING)
     return found
+
+
+def _check_repository(name: str, path: Path | None) -> None:
+    from .providers.local import find_place
+
+    if path is None:
+        raise ConfigError(f"providers.{name}.path: a local provider needs the path of its git repository")
+    try:
+        find_place(path)
+    except ConfigError as error:
+        raise ConfigError(f"providers.{name}: {error}") from None
 
 
 def _ambient(kind: ProviderKind, environment: Mapping[str, str], arcrc: Path) -> ProviderSettings | None:

@@ -161,10 +161,14 @@ async def test_lists_come_in_pages_from_all_systems(connect: Connect, work: Work
     assert all(len(part.changes) <= 4 for part in parts)
 
 
+def empty_repository(folder: Path) -> Path:
+    subprocess.run(["git", "init", "--quiet", folder], check=True)
+    return folder
+
+
 async def test_a_system_that_does_not_answer_hides_no_other(connect: Connect, tmp_path: Path) -> None:
     """It is named with the reason beside what the others have; alone, it is an error."""
-    gone = tmp_path / "gone"
-    subprocess.run(["git", "init", "--quiet", gone], check=True)
+    gone = empty_repository(tmp_path / "gone")
     async with connect(others={"gone": {"kind": "local", "path": str(gone)}}) as client:
         shutil.rmtree(gone)
         listed = await call(client, Changes, "find_changes")

@@ -112,6 +112,21 @@ async def test_server_that_is_killed_in_a_rolling_release(shop: Shop, dying: Dyi
     assert sorted(shop.running()) == [(live, 0), (live, 1)]
 
 
+async def test_server_that_is_killed_in_a_stop(shop: Shop, dying: Dying) -> None:
+    """The pointer names nothing any more, so the next server ends what runs, and lets go of the port."""
+    async with deployer_of(shop) as deployer:
+        await done(deployer, "deploy", version="1.0")
+    before = await shop.ask()
+    killed = await asyncio.to_thread(dying.carry_out, shop.config(), 3, "stop", None)
+    async with started(shop) as deployer:
+        status = await status_of(deployer)
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", shop.ports["dev"])
+
+    assert (before, killed) == ("1.0", True)
+    assert (status.live, status.lock, status.deployment_id, shop.running()) == (None, None, None, {})
+
+
 async def test_second_deploy_is_refused_while_one_runs(shop: Shop) -> None:
     """Plans made meanwhile say who changes it since when; one that was made before is refused with the same."""
     environments = {"dev": {"approve": "never", "watch_seconds": 600.0}}

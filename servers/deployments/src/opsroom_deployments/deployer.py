@@ -508,9 +508,6 @@ class Deployer:
         row = AuditRecord(datetime.now(UTC), what, str(target), caller.who, caller.client, why, detail)
         await self._store.note(row)
 
-    async def recorded(self, plan_id: str) -> PlanRecord:
-        return await self._store.plan(plan_id)
-
 
 def _failure(outcome: Outcome) -> Mapping[str, object] | None:
     if outcome.failure is None:

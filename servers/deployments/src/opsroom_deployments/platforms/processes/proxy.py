@@ -47,9 +47,6 @@ class StablePort:
     def lead_to(self, upstreams: Sequence[Upstream]) -> None:
         self._upstreams = tuple(upstreams)
 
-    def connections(self, placed: Placed) -> int:
-        return self._open[placed]
-
     async def emptied(self, placed: Placed) -> None:
         """Returns when the instance has no connection left."""
         async with self._closed:

@@ -8,27 +8,15 @@ import pytest
 from opsroom_code_review.settings import CodeReviewSettings, ProviderSettings
 from opsroom_code_review.tools_read import READ_TOOLS
 from opsroom_code_review.tools_write import WRITE_TOOLS
+from opsroom_shared.testing.readme import settings_rows, table_after, tool_rows
 from pydantic import BaseModel
-from pydantic_core import PydanticUndefined
 
 README = Path(__file__).parents[1].joinpath("README.md").read_text(encoding="utf-8")
 
 
-def table_after(heading: str) -> list[list[str]]:
-    """The cells of the first table below *heading*, without its head."""
-    body = README.split(f"## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in body.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
-
-
 def test_tools_table_is_the_code() -> None:
     """The table names every tool with the first sentence of its description."""
-    expected = [
-        [f"`{tool.function.__name__}`", re.split(r"(?<=\.)\s", (tool.function.__doc__ or "").strip())[0]]
-        for tool in (*READ_TOOLS, *WRITE_TOOLS)
-    ]
-
-    assert table_after("Tools") == expected
+    assert table_after(README, "Tools") == tool_rows((*READ_TOOLS, *WRITE_TOOLS))
 
 
 @pytest.mark.parametrize(
@@ -36,13 +24,7 @@ def test_tools_table_is_the_code() -> None:
 )
 def test_settings_table_is_the_code(heading: str, settings: type[BaseModel]) -> None:
     """The table has every setting with its default and meaning."""
-    expected: list[list[str]] = []
-    for name, field in settings.model_fields.items():
-        default = field.get_default(call_default_factory=True, validated_data={})
-        shown = "" if default in (None, PydanticUndefined) else f"`{_plain(default)}`"
-        expected.append([f"`{name}`", shown, field.description or ""])
-
-    assert table_after(heading) == expected
+    assert table_after(README, heading) == settings_rows(settings)
 
 
 def test_blocks_to_paste_are_valid() -> None:
@@ -55,7 +37,3 @@ def test_blocks_to_paste_are_valid() -> None:
     assert {str(server["command"]) for block in blocks for servers in block.values() for server in servers.values()} == {
         "opsroom-code-review"
     }
-
-
-def _plain(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
